@@ -1,0 +1,1 @@
+//! Networks on candle: CLIP, BLIP, the Stable Diffusion VAE and UNet, and the KCDP heads

@@ -1,0 +1,2 @@
+//! The affectflow program.
+fn main() {}

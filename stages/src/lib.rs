@@ -1,0 +1,1 @@
+//! The six stages of KCDP and a few helpers
