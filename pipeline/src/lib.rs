@@ -1,1 +1,22 @@
-//! The affectflow engine: a YAML file as typed, a plan as resolved, a run that is never wrong about its cache
+//! The affectflow engine: a YAML file as typed ([`spec`]), a plan as resolved ([`plan`]), a run that keeps every
+//! intermediate column on disk ([`run`], [`cache`]).
+//!
+//! The engine names no stage: kinds come from a [`Registry`](registry::Registry). It has no async runtime, and it never prints.
+
+pub mod batch;
+pub mod cache;
+pub mod digest;
+pub mod error;
+pub mod event;
+pub mod plan;
+pub mod registry;
+pub mod run;
+pub mod spec;
+pub mod stage;
+pub mod tensor;
+
+pub use batch::Batch;
+pub use digest::Digest;
+pub use error::{Error, Problem, StageError, StageResult};
+pub use registry::Registry;
+pub use stage::{About, Map, Planned, Shape, Source, Stage, Subset, Table, Work, Worker};

@@ -1,1 +1,12 @@
-//! The six stages of KCDP and a few helpers
+//! The six kinds of stage of KCDP and a few helpers: `ingest`, `embed`, `perceive`, `label`, `adapt`, `evaluate`, `sample`.
+//!
+//! One folder a kind. [`register`] is the one visible list.
+
+pub mod columns;
+
+use affectflow_pipeline::Registry;
+
+/// Registers every built-in kind and link.
+pub fn register(registry: &mut Registry) {
+    let _ = registry;
+}

@@ -1,0 +1,199 @@
+//! What can go wrong, sorted by whose fault it is: the file ([`Problem`]), a stage ([`StageError`]), the machine or
+//! the cache ([`Error`]).
+
+use std::fmt;
+use std::path::PathBuf;
+
+/// A place in the pipeline file, or in an argument of the command line. Lines and columns count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
+pub struct Span {
+    /// The file as named by the user, or an argument such as `--set stages.adapt.config.epochs=x`.
+    pub file: String,
+    /// Line, from 1; 0 where there is none (an argument).
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+}
+
+impl fmt::Display for Span {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line == 0 { write!(f, "{}", self.file) } else { write!(f, "{}:{}:{}", self.file, self.line, self.column) }
+    }
+}
+
+/// One thing wrong with the file, its options or the data it names, found before any work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where; `None` until the planner has placed it.
+    pub span: Option<Span>,
+    /// For problems inside a stage's `config`: the path of the option, outermost first (`["labels", "map"]`).
+    pub option: Vec<String>,
+    /// What is wrong, literals in backticks, no full stop.
+    pub message: String,
+    /// How to mend it.
+    pub hint: Option<String>,
+}
+
+impl Problem {
+    /// A problem not yet placed.
+    pub fn new(message: impl Into<String>) -> Self {
+        Problem { span: None, option: Vec::new(), message: message.into(), hint: None }
+    }
+
+    /// Names the option at fault, so that the planner can point at its line.
+    pub fn option(mut self, name: &str) -> Self {
+        self.option = name.split('.').map(str::to_owned).collect();
+        self
+    }
+
+    /// Adds how to mend it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Places it.
+    pub fn at(mut self, span: Span) -> Self {
+        self.span = Some(span);
+        self
+    }
+}
+
+/// A stage's failure: the whole stage, not one row. Made from any error with `?`.
+pub struct StageError {
+    message: String,
+    hint: Option<String>,
+    interrupted: bool,
+    engine: Option<Box<Error>>,
+}
+
+/// What a stage returns.
+pub type StageResult<T> = Result<T, StageError>;
+
+impl StageError {
+    /// An error with its message: what, and where.
+    pub fn new(message: impl Into<String>) -> Self {
+        StageError { message: message.into(), hint: None, interrupted: false, engine: None }
+    }
+
+    /// Adds how to mend it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The stage stopped because the user asked.
+    pub fn interrupted() -> Self {
+        StageError { interrupted: true, ..StageError::new("interrupted") }
+    }
+
+    /// What went wrong.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    pub(crate) fn into_error(self, stage: &str) -> Error {
+        match self.engine {
+            Some(engine) => *engine,
+            None if self.interrupted => Error::Interrupted,
+            None => Error::Stage { stage: stage.to_owned(), message: self.message, hint: self.hint },
+        }
+    }
+}
+
+impl fmt::Debug for StageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl<E: std::error::Error + 'static> From<E> for StageError {
+    fn from(error: E) -> Self {
+        let mut message = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            let text = inner.to_string();
+            if !message.contains(&text) {
+                message = format!("{message}: {text}");
+            }
+            cause = inner.source();
+        }
+        let boxed: Box<dyn std::any::Any> = Box::new(error);
+        let engine = boxed.downcast::<Error>().ok();
+        StageError { engine, ..StageError::new(message) }
+    }
+}
+
+/// Why a command could not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The file, the options or the data named are wrong; nothing ran.
+    #[error("{} problem{} in the pipeline file", .0.len(), if .0.len() == 1 { "" } else { "s" })]
+    Problems(Vec<Problem>),
+    /// A stage failed.
+    #[error("stage `{stage}` failed: {message}")]
+    Stage {
+        /// Its name in the file.
+        stage: String,
+        /// What went wrong.
+        message: String,
+        /// How to mend it.
+        hint: Option<String>,
+    },
+    /// More rows of a stage failed than its threshold allows.
+    #[error("stage `{stage}` failed on {failed} of {rows} rows, more than its threshold of {percent}%; first: row `{id}`: {error}")]
+    TooManyFailed {
+        /// Its name in the file.
+        stage: String,
+        /// Rows that failed.
+        failed: usize,
+        /// Rows it was given.
+        rows: usize,
+        /// The threshold in percent.
+        percent: f64,
+        /// The first row that failed.
+        id: String,
+        /// Its error.
+        error: String,
+    },
+    /// The user stopped the run.
+    #[error("interrupted")]
+    Interrupted,
+    /// A stored file was damaged and has been moved aside; running again recomputes its rows.
+    #[error("damaged cache file `{path}`: {what}")]
+    Damaged {
+        /// The file, relative to the cache.
+        path: String,
+        /// What was found.
+        what: String,
+    },
+    /// The machine refused: no space, no permission, no such file.
+    #[error("cannot {action} `{}`: {source}", path.display())]
+    Io {
+        /// What was tried: `write`, `read`, `list`.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+    /// Something named does not exist (a run, a stage of a run, a row).
+    #[error("{0}")]
+    NotFound(String),
+    /// Arrow or Parquet refused.
+    #[error(transparent)]
+    Arrow(#[from] arrow::error::ArrowError),
+    /// Parquet refused.
+    #[error(transparent)]
+    Parquet(#[from] parquet::errors::ParquetError),
+    /// A bug of ours: an invariant did not hold.
+    #[error("internal error: {0} (this is a bug in affectflow, please report it)")]
+    Internal(String),
+}
+
+impl Error {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Error {
+        let path = path.into();
+        move |source| Error::Io { action, path, source }
+    }
+}

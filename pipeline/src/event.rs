@@ -1,0 +1,127 @@
+//! What happens during a run, told as it happens: the lines of `events.jsonl`, of `--json` and of the progress bars.
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+/// One thing that happened. Serialised with its `type` in snake case.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// The run began.
+    RunStarted {
+        /// The pipeline's name.
+        pipeline: String,
+        /// Its stages in order.
+        stages: Vec<String>,
+    },
+    /// A stage began to receive rows.
+    StageStarted {
+        /// Its name.
+        stage: String,
+        /// Its kind.
+        kind: String,
+    },
+    /// Where a stage stands. `done` counts `unit`s (rows, or a training stage's epochs).
+    Progress {
+        /// Its name.
+        stage: String,
+        /// Units done.
+        done: u64,
+        /// Units in all, where known.
+        total: Option<u64>,
+        /// What is counted.
+        unit: String,
+        /// A word on the state (`loss 0.31`), or empty.
+        note: String,
+    },
+    /// Rows became durable.
+    RowsCommitted {
+        /// The stage.
+        stage: String,
+        /// How many.
+        rows: u64,
+        /// Size of the segment on disk.
+        bytes: u64,
+    },
+    /// A row failed and was set aside.
+    RowQuarantined {
+        /// The stage.
+        stage: String,
+        /// The row.
+        id: String,
+        /// Why.
+        error: String,
+        /// How often it was tried.
+        attempts: u32,
+    },
+    /// A number worth keeping: a loss, an accuracy.
+    Metric {
+        /// The stage.
+        stage: String,
+        /// Its name.
+        name: String,
+        /// Its value.
+        value: f64,
+        /// Epoch or step, where there is one.
+        step: Option<u64>,
+    },
+    /// A stage made an artifact.
+    Artifact {
+        /// The stage.
+        stage: String,
+        /// The artifact.
+        name: String,
+        /// Its digest.
+        digest: String,
+    },
+    /// A stage is done.
+    StageFinished {
+        /// Its name.
+        stage: String,
+        /// Rows that left it.
+        rows: u64,
+        /// Rows (or tables) found in the cache.
+        hits: u64,
+        /// Rows (or tables) computed.
+        misses: u64,
+        /// Rows in quarantine.
+        quarantined: u64,
+        /// From its first row to its last.
+        seconds: f64,
+    },
+    /// Something to know that stops nothing.
+    Warning {
+        /// The stage, if it is about one.
+        stage: Option<String>,
+        /// What.
+        message: String,
+    },
+    /// The run ended.
+    RunFinished {
+        /// `done`, `quarantined`, `failed`, `interrupted`.
+        outcome: String,
+        /// From start to end.
+        seconds: f64,
+    },
+}
+
+/// Somebody who wants to know. Called from many threads; must be quick.
+pub trait Observer: Send + Sync {
+    /// Something happened.
+    fn event(&self, event: &Event);
+}
+
+/// Nobody listens.
+pub struct Silent;
+
+impl Observer for Silent {
+    fn event(&self, _: &Event) {}
+}
+
+/// Several listen.
+impl Observer for Vec<Arc<dyn Observer>> {
+    fn event(&self, event: &Event) {
+        self.iter().for_each(|observer| observer.event(event));
+    }
+}

@@ -1,0 +1,104 @@
+//! Which kinds of stage are there? One explicit list, filled by the program; nothing registers itself.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use crate::error::Problem;
+use crate::stage::{About, Inputs, Planned, Stage};
+
+/// A kind with its option type erased. Every [`Stage`] is one; a plugin host may implement it directly.
+pub trait Kind: Send + Sync {
+    /// The manual page.
+    fn about(&self) -> About;
+    /// JSON Schema of the options, an object.
+    fn schema(&self) -> Value;
+    /// Resolves options as typed into a plan and the options with every default written out.
+    fn plan(&self, options: &Value, inputs: &Inputs) -> Result<(Planned, Value), Problem>;
+}
+
+impl<S: Stage> Kind for S {
+    fn about(&self) -> About {
+        Stage::about(self)
+    }
+
+    fn schema(&self) -> Value {
+        schemars::schema_for!(S::Options).to_value()
+    }
+
+    fn plan(&self, options: &Value, inputs: &Inputs) -> Result<(Planned, Value), Problem> {
+        let options: S::Options = serde_json::from_value(options.clone()).map_err(|e| Problem::new(e.to_string()))?;
+        let full = serde_json::to_value(&options).map_err(|e| Problem::new(e.to_string()))?;
+        Ok((Stage::plan(self, options, inputs)?, full))
+    }
+}
+
+/// Reads what a `uri` of that scheme names (`file:`, `synthetic:`): the bytes of a linked column such as `image`.
+pub trait Link: Send + Sync {
+    /// The part before the colon.
+    fn scheme(&self) -> &'static str;
+    /// The bytes, or why not.
+    fn read(&self, uri: &str) -> Result<Bytes, String>;
+}
+
+/// The registered kinds and links.
+#[derive(Clone, Default)]
+pub struct Registry {
+    kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
+    links: BTreeMap<&'static str, Arc<dyn Link>>,
+}
+
+impl Registry {
+    /// A registry with the `file:` link and no kinds.
+    pub fn new() -> Self {
+        let mut registry = Registry::default();
+        registry.link(FileLink);
+        registry
+    }
+
+    /// Registers a kind; a later one of the same name takes its place.
+    pub fn add(&mut self, kind: impl Kind + 'static) -> &mut Self {
+        self.kinds.insert(kind.about().kind, Arc::new(kind));
+        self
+    }
+
+    /// Registers a link.
+    pub fn link(&mut self, link: impl Link + 'static) -> &mut Self {
+        self.links.insert(link.scheme(), Arc::new(link));
+        self
+    }
+
+    /// The kind of that name.
+    pub fn get(&self, kind: &str) -> Option<&Arc<dyn Kind>> {
+        self.kinds.get(kind)
+    }
+
+    /// All kinds in order of name.
+    pub fn kinds(&self) -> impl Iterator<Item = &Arc<dyn Kind>> {
+        self.kinds.values()
+    }
+
+    /// The bytes that a `uri` names.
+    pub fn read(&self, uri: &str) -> Result<Bytes, String> {
+        let scheme = uri.split(':').next().unwrap_or_default();
+        match self.links.get(scheme) {
+            Some(link) => link.read(uri),
+            None => Err(format!("no reader for `{uri}`")),
+        }
+    }
+}
+
+struct FileLink;
+
+impl Link for FileLink {
+    fn scheme(&self) -> &'static str {
+        "file"
+    }
+
+    fn read(&self, uri: &str) -> Result<Bytes, String> {
+        let path = uri.trim_start_matches("file:");
+        std::fs::read(path).map(Bytes::from).map_err(|e| format!("cannot read `{path}`: {e}"))
+    }
+}

@@ -1,0 +1,114 @@
+//! What does the engine offer to a stage at work? Artifacts from upstream, digests of files, progress, the stop sign.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
+
+use crate::cache::memo::FileMemo;
+use crate::digest::Digest;
+use crate::error::{Error, StageError, StageResult};
+use crate::event::{Event, Observer, Silent};
+
+/// Where networks compute. Its class is part of every identity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Device {
+    /// The processor.
+    #[default]
+    Cpu,
+    /// An NVIDIA card by number.
+    Cuda(usize),
+    /// An Apple GPU.
+    Metal,
+}
+
+impl Device {
+    /// Reads `cpu`, `cuda`, `cuda:1`, `metal`.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split_once(':') {
+            None if text == "cpu" => Some(Device::Cpu),
+            None if text == "cuda" => Some(Device::Cuda(0)),
+            None if text == "metal" => Some(Device::Metal),
+            Some(("cuda", number)) => number.parse().ok().map(Device::Cuda),
+            _ => None,
+        }
+    }
+
+    /// The class that enters identities: `cpu`, `cuda`, `metal`.
+    pub fn class(self) -> &'static str {
+        match self {
+            Device::Cpu => "cpu",
+            Device::Cuda(_) => "cuda",
+            Device::Metal => "metal",
+        }
+    }
+}
+
+/// What a stage at work may ask of the engine.
+#[derive(Clone)]
+pub struct Context {
+    pub(crate) stage: String,
+    pub(crate) device: Device,
+    pub(crate) artifacts: BTreeMap<String, Bytes>,
+    pub(crate) interrupt: Arc<AtomicBool>,
+    pub(crate) observer: Arc<dyn Observer>,
+    pub(crate) files: Arc<FileMemo>,
+}
+
+impl Context {
+    /// A context outside any run, for tests of a stage.
+    pub fn detached(artifacts: impl IntoIterator<Item = (String, Bytes)>) -> Self {
+        Context {
+            stage: "test".into(),
+            device: Device::Cpu,
+            artifacts: artifacts.into_iter().collect(),
+            interrupt: Arc::default(),
+            observer: Arc::new(Silent),
+            files: Arc::new(FileMemo::default()),
+        }
+    }
+
+    /// The device to compute on.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// An artifact named in [`Planned::needs`](crate::Planned::needs).
+    pub fn artifact(&self, name: &str) -> StageResult<Bytes> {
+        self.artifacts.get(name).cloned().ok_or_else(|| StageError::new(format!("no artifact `{name}` reached this stage")))
+    }
+
+    /// Fails once the user has asked to stop. Call it at every epoch, or several times a second.
+    pub fn check(&self) -> StageResult<()> {
+        if self.interrupt.load(Ordering::Relaxed) { Err(StageError::interrupted()) } else { Ok(()) }
+    }
+
+    /// Says how far the work is, in `unit`s such as `epochs`.
+    pub fn progress(&self, done: u64, total: Option<u64>, unit: &str, note: &str) {
+        self.observer.event(&Event::Progress {
+            stage: self.stage.clone(),
+            done,
+            total,
+            unit: unit.to_owned(),
+            note: note.to_owned(),
+        });
+    }
+
+    /// Records a number by step.
+    pub fn metric(&self, name: &str, value: f64, step: Option<u64>) {
+        self.observer.event(&Event::Metric { stage: self.stage.clone(), name: name.to_owned(), value, step });
+    }
+
+    /// Says something that stops nothing.
+    pub fn warn(&self, message: impl Into<String>) {
+        self.observer.event(&Event::Warning { stage: Some(self.stage.clone()), message: message.into() });
+    }
+
+    /// Digests of files, in parallel; a file unchanged since an earlier run (size, mtime, inode) is not read again.
+    /// The second value says whether it was read.
+    pub fn digest_files(&self, paths: &[PathBuf]) -> Vec<Result<(Digest, bool), Error>> {
+        self.files.digests(paths)
+    }
+}

@@ -1,0 +1,128 @@
+//! What does a table stage see? All its rows in id order; columns are loaded when asked for.
+
+use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow::compute::interleave_record_batch;
+use arrow::datatypes::SchemaRef;
+
+use crate::batch::{Batch, Loader};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::stage::Failures;
+
+/// The rows of a table stage, sorted by id.
+pub struct TableRows {
+    schema: SchemaRef,
+    parts: Vec<Batch>,
+    /// (part, row) of every row in id order.
+    order: Vec<(u32, u32)>,
+    ids: StringArray,
+    loader: Loader,
+}
+
+impl TableRows {
+    /// Sorts the rows of light batches. Fails where two rows have the same id.
+    pub fn new(schema: SchemaRef, parts: Vec<Batch>, loader: Loader) -> Result<Self, Error> {
+        let id = |&(part, row): &(u32, u32)| parts[part as usize].ids().value(row as usize);
+        let mut order: Vec<(u32, u32)> = Vec::with_capacity(parts.iter().map(Batch::len).sum());
+        for (part, batch) in parts.iter().enumerate() {
+            order.extend((0..batch.len() as u32).map(|row| (part as u32, row)));
+        }
+        order.sort_by(|a, b| id(a).cmp(id(b)));
+        if let Some(pair) = order.windows(2).find(|pair| id(&pair[0]) == id(&pair[1])) {
+            let id = id(&pair[0]).to_owned();
+            return Err(Error::NotFound(format!(
+                "two rows have the id `{id}`: give the `ingest` stages different `dataset` names, or list an input once"
+            )));
+        }
+        let ids = StringArray::from_iter_values(order.iter().map(id));
+        Ok(TableRows { schema, parts, order, ids, loader })
+    }
+
+    /// Rows from a record batch in memory (`id` first), for tests of a stage. Sorted by id here.
+    pub fn from_record_batch(rows: &RecordBatch) -> Result<Self, Error> {
+        TableRows::new(rows.schema(), vec![Batch::from_values(rows)?], Loader::default())
+    }
+
+    /// Number of rows.
+    pub fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.order.is_empty()
+    }
+
+    /// The ids, ascending.
+    pub fn ids(&self) -> &StringArray {
+        &self.ids
+    }
+
+    /// Columns that arrive, with their metadata.
+    pub fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    /// One column for all rows.
+    pub fn column(&self, name: &str) -> Result<ArrayRef, Error> {
+        let all = UInt32Array::from_iter_values(0..self.len() as u32);
+        Ok(self.take(&[name], &all)?.column(1).clone())
+    }
+
+    /// `id` and the named columns of the given rows, in that order: how a training stage reads a minibatch.
+    pub fn take(&self, columns: &[&str], rows: &UInt32Array) -> Result<RecordBatch, Error> {
+        let columns: Vec<String> = columns.iter().map(|c| c.to_string()).collect();
+        let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
+        let mut indices = Vec::with_capacity(rows.len());
+        for &row in rows.values() {
+            let (part, row) = self.order[row as usize];
+            indices.push((part as usize, wanted[part as usize].len()));
+            wanted[part as usize].push(row);
+        }
+        let mut slots = vec![usize::MAX; self.parts.len()];
+        let mut loaded = Vec::new();
+        for (part, rows) in wanted.iter().enumerate() {
+            if rows.is_empty() && !(loaded.is_empty() && part + 1 == self.parts.len()) {
+                continue;
+            }
+            slots[part] = loaded.len();
+            loaded.push(self.load(&self.parts[part].take(rows)?, &columns)?);
+        }
+        let indices: Vec<_> = indices.into_iter().map(|(part, row)| (slots[part], row)).collect();
+        Ok(interleave_record_batch(&loaded.iter().collect::<Vec<_>>(), &indices)?)
+    }
+
+    fn load(&self, batch: &Batch, columns: &[String]) -> Result<RecordBatch, Error> {
+        let mut failures = Failures::default();
+        let rows = self.loader.load(batch, columns, &mut failures)?;
+        match failures.iter().next() {
+            Some((id, error)) => Err(Error::NotFound(format!("row `{id}`: {error}"))),
+            None => Ok(rows),
+        }
+    }
+
+    /// Digest of the ids and of the named columns: what the result of a table stage depends on.
+    pub(crate) fn digest(&self, columns: &[String]) -> Result<Digest, Error> {
+        let digests = self.parts.iter().map(|part| columns.iter().map(|c| part.digests(c)).collect());
+        let digests: Vec<Vec<Vec<Digest>>> = digests.collect::<Result<_, Error>>()?;
+        let mut hasher = blake3::Hasher::new();
+        for (&(part, row), id) in self.order.iter().zip(self.ids.iter()) {
+            let id = id.unwrap_or_default();
+            hasher.update(&(id.len() as u64).to_le_bytes());
+            hasher.update(id.as_bytes());
+            digests[part as usize].iter().for_each(|column| {
+                hasher.update(&column[row as usize].0);
+            });
+        }
+        Ok(Digest::from_hash(hasher.finalize()))
+    }
+
+    /// The light batches in their order of arrival, and for each of their rows its position in id order.
+    pub(crate) fn into_parts(self) -> (Vec<Batch>, Vec<Vec<u32>>) {
+        let mut positions: Vec<Vec<u32>> = self.parts.iter().map(|part| vec![0; part.len()]).collect();
+        for (position, &(part, row)) in self.order.iter().enumerate() {
+            positions[part as usize][row as usize] = position as u32;
+        }
+        (self.parts, positions)
+    }
+}

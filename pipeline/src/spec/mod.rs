@@ -1,0 +1,1 @@
+//! How is the file typed? YAML with the place of every value.

@@ -1,0 +1,256 @@
+//! What is a stage? The one contract of built-in stages and plugins.
+//!
+//! A [`Stage`] is a kind: it describes itself and, given typed options and the columns of its inputs, says what it
+//! would do ([`Planned`]). What it does has one of four shapes ([`Work`]): a source, a map, a subset, a table.
+//!
+//! Architecture invariant: `plan` is pure. It may list files and read small headers; it never loads weights or rows.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, RecordBatch};
+use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use bytes::Bytes;
+use schemars::JsonSchema;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::digest::Digest;
+use crate::error::{Problem, StageResult};
+use crate::run::context::Context;
+use crate::run::table_rows::TableRows;
+
+/// How a stage treats rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Shape {
+    /// Brings rows in; has no inputs.
+    Source,
+    /// Each row on its own; cached per row.
+    Map,
+    /// Chooses rows; adds nothing.
+    Subset,
+    /// Needs all rows, sorted by id; cached as a whole.
+    Table,
+}
+
+/// What a kind says of itself: the manual page, the schema and the version that enters every key.
+#[derive(Debug, Clone, Serialize)]
+pub struct About {
+    /// The `kind:` in the file.
+    pub kind: &'static str,
+    /// Raise it when results change for the same options and input.
+    pub version: u32,
+    /// One line.
+    pub summary: &'static str,
+    /// The shape of its work.
+    pub shape: Shape,
+    /// Columns it can add, for the manual: name, type, meaning.
+    pub columns: &'static [(&'static str, &'static str, &'static str)],
+    /// A `stages:` entry that works.
+    pub example: &'static str,
+}
+
+/// A kind of stage. Implement this, and [`Registry::add`](crate::Registry::add) it.
+pub trait Stage: Send + Sync + 'static {
+    /// The typed options. Doc comments, defaults and ranges of its fields become schema and help. Give every field a
+    /// default unless it is required, and `#[serde(deny_unknown_fields)]`. A field that must not enter the identity (paths,
+    /// `rows_per_call`) carries `#[schemars(extend("x-identity" = false))]`; a unit goes into `extend("x-unit" = "px")`.
+    type Options: Serialize + DeserializeOwned + JsonSchema;
+
+    /// The manual page.
+    fn about(&self) -> About;
+
+    /// What the stage would do with these options on these inputs.
+    fn plan(&self, options: Self::Options, inputs: &Inputs) -> Result<Planned, Problem>;
+}
+
+/// What a stage can know of its inputs before anything runs.
+#[derive(Debug, Clone)]
+pub struct Inputs {
+    /// Name of the stage in the file.
+    pub stage: String,
+    /// Columns that arrive; empty for a source.
+    pub schema: SchemaRef,
+    /// Artifacts that some stage upstream provides.
+    pub artifacts: Vec<String>,
+    /// Folder that relative paths in the file start from.
+    pub base: PathBuf,
+}
+
+impl Inputs {
+    /// The column of that name, or a problem that says which columns there are.
+    pub fn column(&self, name: &str) -> Result<&FieldRef, Problem> {
+        self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
+            let known: Vec<_> = self.schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
+            Problem::new(format!("stage `{}` needs column `{name}`, which no stage before it adds", self.stage))
+                .hint(format!("columns that arrive: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
+        })
+    }
+
+    /// A path of the file, absolute or relative to the file's folder.
+    pub fn path(&self, path: &Path) -> PathBuf {
+        self.base.join(path)
+    }
+}
+
+/// Something outside the options that a result depends on.
+#[derive(Debug, Clone)]
+pub enum Dependency {
+    /// A file whose content counts, not its path: weights, a script. `name` is stable across machines.
+    File {
+        /// The name in the identity, such as `unet/config.json`.
+        name: String,
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// Content already digested, such as a model built into the program.
+    Content {
+        /// The name in the identity.
+        name: String,
+        /// Its digest.
+        digest: Digest,
+    },
+}
+
+/// What a stage would do: resolved, checked, not yet begun.
+pub struct Planned {
+    /// Columns read. They and nothing else reach the work (with `id`), and their digests make the keys.
+    pub consumes: Vec<String>,
+    /// Columns added (for a source: all columns).
+    pub adds: Vec<FieldRef>,
+    /// Artifacts needed from upstream.
+    pub needs: Vec<String>,
+    /// Artifacts provided.
+    pub provides: Vec<String>,
+    /// Files and contents that results depend on.
+    pub depends: Vec<Dependency>,
+    /// The work.
+    pub work: Work,
+}
+
+impl Planned {
+    /// A plan for work that needs no artifacts and depends on no files.
+    pub fn new(consumes: &[&str], adds: Vec<FieldRef>, work: Work) -> Self {
+        Planned {
+            consumes: consumes.iter().map(|c| c.to_string()).collect(),
+            adds,
+            needs: Vec::new(),
+            provides: Vec::new(),
+            depends: Vec::new(),
+            work,
+        }
+    }
+}
+
+/// The work of a stage, by shape.
+#[derive(Clone)]
+pub enum Work {
+    /// Brings rows in.
+    Source(Arc<dyn Source>),
+    /// Each row on its own.
+    Map(Arc<dyn Map>),
+    /// Chooses rows.
+    Subset(Arc<dyn Subset>),
+    /// All rows at once.
+    Table(Arc<dyn Table>),
+}
+
+impl Work {
+    /// Its shape.
+    pub fn shape(&self) -> Shape {
+        match self {
+            Work::Source(_) => Shape::Source,
+            Work::Map(_) => Shape::Map,
+            Work::Subset(_) => Shape::Subset,
+            Work::Table(_) => Shape::Table,
+        }
+    }
+}
+
+/// Brings rows in. Cheap enough to be asked at every run; what it lists is the run's snapshot of the data.
+pub trait Source: Send + Sync {
+    /// Emits batches with `id` first and then every column of [`Planned::adds`] except linked ones (`image`), in order.
+    /// Rows that cannot be read at all go to `failures`.
+    fn rows(&self, cx: &Context, emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>, failures: &mut Failures) -> StageResult<()>;
+}
+
+/// Works on each row on its own. The result is a function of the consumed columns of that row alone, byte for byte.
+pub trait Map: Send + Sync {
+    /// Loads weights. Called at the first row to compute; the worker is dropped after the last.
+    fn open(&self, cx: &Context) -> StageResult<Box<dyn Worker>>;
+
+    /// Rows handed to one call of [`Worker::compute`].
+    fn rows_per_call(&self) -> usize {
+        32
+    }
+
+    /// Decodes what was loaded (`id` and the consumed columns), on another thread than the compute. May replace columns and drop rows that fail.
+    fn prepare(&self, rows: RecordBatch, failures: &mut Failures) -> StageResult<RecordBatch> {
+        let _ = failures;
+        Ok(rows)
+    }
+}
+
+/// A map stage with its weights in memory.
+pub trait Worker: Send {
+    /// The added columns, one value for each row given; values of rows that failed are ignored.
+    fn compute(&mut self, rows: &RecordBatch, failures: &mut Failures) -> StageResult<Vec<ArrayRef>>;
+}
+
+/// Chooses rows.
+pub trait Subset: Send + Sync {
+    /// Whether it needs all rows at once, sorted by id, or takes batches as they come.
+    fn whole(&self) -> bool {
+        false
+    }
+
+    /// The indices of the rows to keep, in the order to keep them, from `id` and the consumed columns.
+    fn select(&self, rows: &RecordBatch) -> StageResult<Vec<u32>>;
+}
+
+/// Works on the whole input, sorted by id.
+pub trait Table: Send + Sync {
+    /// Columns for every row in id order, and artifacts.
+    fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput>;
+}
+
+/// What a table stage made.
+#[derive(Default)]
+pub struct TableOutput {
+    /// The added columns, one value for each input row in id order.
+    pub columns: Vec<ArrayRef>,
+    /// Artifacts by name: trained weights as safetensors, metrics as JSON.
+    pub artifacts: Vec<(String, Bytes)>,
+}
+
+/// Rows that failed, by id, with the reason. They go to quarantine.
+#[derive(Debug, Default)]
+pub struct Failures(Vec<(String, String)>);
+
+impl Failures {
+    /// Reports one row.
+    pub fn push(&mut self, id: &str, error: impl ToString) {
+        self.0.push((id.to_owned(), error.to_string()));
+    }
+
+    /// Whether that row failed.
+    pub fn contains(&self, id: &str) -> bool {
+        self.0.iter().any(|(failed, _)| failed == id)
+    }
+
+    /// The rows and reasons.
+    pub fn into_inner(self) -> Vec<(String, String)> {
+        self.0
+    }
+
+    /// The rows and reasons, borrowed.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(id, error)| (id.as_str(), error.as_str()))
+    }
+}
+
+/// A schema of those fields.
+pub fn schema_of(fields: &[FieldRef]) -> SchemaRef {
+    Arc::new(Schema::new(fields.to_vec()))
+}
