@@ -1,1 +1,18 @@
 //! Networks on candle: CLIP, BLIP, the Stable Diffusion VAE and UNet, and the KCDP heads
+
+pub mod cliea;
+pub mod diffusion;
+pub mod error;
+pub mod fpn;
+mod linear;
+pub mod losses;
+pub mod model_folder;
+pub mod moe;
+pub mod optim;
+pub mod parameters;
+pub mod statistics;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use model_folder::ModelFolder;
+pub use weights::Weights;
