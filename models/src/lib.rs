@@ -1,9 +1,13 @@
 //! Networks on candle: CLIP, BLIP, the Stable Diffusion VAE and UNet, and the KCDP heads
 
+mod activation;
+pub mod blip;
+pub mod clip;
 pub mod cliea;
 pub mod diffusion;
 pub mod error;
 pub mod fpn;
+mod fused_attention;
 mod linear;
 pub mod losses;
 pub mod model_folder;
