@@ -1,0 +1,17 @@
+//! What do the stages that learn have in common? Rows by role, minibatches, the aligner's networks and their artifact.
+//!
+//! Everything here is a function of rows in id order, options and seed: no clock, no thread count, no order of arrival.
+
+pub mod aligner;
+pub mod artifact;
+pub mod best;
+pub mod step;
+pub mod confusion;
+pub mod filter;
+pub mod inputs;
+pub mod moments;
+pub mod options;
+pub mod read;
+pub mod roles;
+pub mod scoring;
+pub mod stream;
