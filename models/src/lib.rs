@@ -1,1 +1,13 @@
 //! Networks on candle: CLIP, BLIP, the Stable Diffusion VAE and UNet, and the KCDP heads
+
+mod activation;
+pub mod blip;
+pub mod clip;
+pub mod error;
+mod fused_attention;
+pub mod model_folder;
+pub mod weights;
+
+pub use error::{Error, Result};
+pub use model_folder::ModelFolder;
+pub use weights::Weights;

@@ -1,0 +1,94 @@
+//! What does BLIP's vision tower see?
+//!
+//! A pre-LN ViT (Dosovitskiy et al. 2021) with a class token and learned positions; names as `vision_model.` of the
+//! checkpoint. Patches are cut by reshaping and embedded by one product, which equals the strided convolution. Frozen
+
+use candle_core::{Result, Tensor};
+use candle_nn::{LayerNorm, Linear, Module};
+
+use super::config::BlipVisionConfig;
+use crate::Weights;
+use crate::activation::Activation;
+use crate::fused_attention::{FusedQkv, Heads, attend};
+
+/// The vision tower
+pub struct BlipVision {
+    patch_size: usize,
+    patches: Linear,
+    class: Tensor,
+    positions: Tensor,
+    layers: Vec<Layer>,
+    norm: LayerNorm,
+}
+
+impl BlipVision {
+    /// From tensors below `vision_model`
+    pub fn new(config: &BlipVisionConfig, weights: &Weights) -> crate::Result<Self> {
+        let (width, patch) = (config.hidden_size, config.patch_size);
+        let count = (config.image_size / patch).pow(2);
+        let embeddings = weights.pp("embeddings");
+        let kernel = embeddings.pp("patch_embedding").tensor("weight", &[width, 3, patch, patch])?;
+        let bias = embeddings.pp("patch_embedding").tensor("bias", &[width])?;
+        let layer = |i| Layer::new(config, &weights.pp("encoder.layers").pp(i));
+        Ok(Self {
+            patch_size: patch,
+            patches: Linear::new(kernel.reshape((width, 3 * patch * patch))?, Some(bias)),
+            class: embeddings.tensor("class_embedding", &[1, 1, width])?,
+            positions: embeddings.tensor("position_embedding", &[1, count + 1, width])?,
+            layers: (0..config.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
+            norm: weights.pp("post_layernorm").layer_norm(width, config.layer_norm_eps)?,
+        })
+    }
+
+    /// `[1, 3, size, size]` to `[1, 1 + patches, width]`, after the last LayerNorm
+    pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+        let patches = self.patches.forward(&self.cut(pixels)?)?;
+        let mut x = Tensor::cat(&[&self.class, &patches], 1)?.add(&self.positions)?;
+        for layer in &self.layers {
+            x = layer.forward(&x)?;
+        }
+        self.norm.forward(&x)
+    }
+
+    /// `[1, 3, size, size]` to `[1, patches, 3 * patch * patch]`
+    fn cut(&self, pixels: &Tensor) -> Result<Tensor> {
+        let (_, channels, height, width) = pixels.dims4()?;
+        let (p, rows, columns) = (self.patch_size, height / self.patch_size, width / self.patch_size);
+        let grid = pixels.reshape((channels, rows, p, columns, p))?.permute((1, 3, 0, 2, 4))?;
+        grid.reshape((1, rows * columns, channels * p * p))
+    }
+}
+
+struct Layer {
+    norm1: LayerNorm,
+    qkv: FusedQkv,
+    output: Linear,
+    norm2: LayerNorm,
+    fc1: Linear,
+    activation: Activation,
+    fc2: Linear,
+}
+
+impl Layer {
+    fn new(config: &BlipVisionConfig, weights: &Weights) -> crate::Result<Self> {
+        let (width, inner) = (config.hidden_size, config.intermediate_size);
+        let heads = Heads { count: config.num_attention_heads, width };
+        Ok(Self {
+            norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
+            qkv: FusedQkv::from_one(&weights.pp("self_attn.qkv"), heads)?,
+            output: weights.pp("self_attn.projection").linear(width, width)?,
+            norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
+            fc1: weights.pp("mlp.fc1").linear(width, inner)?,
+            activation: config.hidden_act,
+            fc2: weights.pp("mlp.fc2").linear(inner, width)?,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let qkv = self.qkv.forward(&self.norm1.forward(x)?)?;
+        let mixed = attend(&qkv.get(0)?, &qkv.get(1)?, &qkv.get(2)?, None)?;
+        let x = (x + self.output.forward(&mixed)?)?;
+        let inner = self.activation.apply(&self.fc1.forward(&self.norm2.forward(&x)?)?)?;
+        x + self.fc2.forward(&inner)?
+    }
+}

@@ -1,0 +1,245 @@
+//! Where do a model's files come from?
+//!
+//! A [`ModelFolder`] is laid out as Hugging Face publishes checkpoints (`config.json`, `tokenizer.json`,
+//! `model.safetensors`, one subfolder a component) and lies on disk or inside the program. Networks read it through
+//! the same calls either way, and its digest is the identity of the weights in a stage's key
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
+
+use crate::error::{Error, Result};
+use crate::weights::Weights;
+
+/// Files of a model inside the program: relative path with `/`, contents
+pub type EmbeddedFiles = &'static [(&'static str, &'static [u8])];
+
+const SINGLE: [&str; 2] = ["model.safetensors", "diffusion_pytorch_model.safetensors"];
+const SHARDED: [&str; 2] = ["model.safetensors.index.json", "diffusion_pytorch_model.safetensors.index.json"];
+const PICKLED: [&str; 2] = ["pytorch_model.bin", "diffusion_pytorch_model.bin"];
+const DIGESTED: [&str; 3] = [".json", ".txt", ".safetensors"];
+
+/// A folder in Hugging Face layout, on disk or embedded
+#[derive(Debug, Clone)]
+pub struct ModelFolder {
+    place: Place,
+    /// Path below `place`, empty or ending in `/`
+    prefix: String,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    Disk(PathBuf),
+    Embedded { name: String, files: EmbeddedFiles },
+}
+
+impl ModelFolder {
+    /// The folder at `path`, which must exist
+    pub fn disk(path: impl Into<PathBuf>) -> Result<Self> {
+        let path = path.into();
+        if path.is_dir() {
+            return Ok(Self { place: Place::Disk(path), prefix: String::new() });
+        }
+        let hint = "name a folder in Hugging Face layout, with `config.json` and `model.safetensors`".into();
+        Err(Error::MissingFile { file: path.display().to_string(), hint })
+    }
+
+    /// A model inside the program; `name` stands for the folder in messages
+    pub fn embedded(name: impl Into<String>, files: EmbeddedFiles) -> Self {
+        Self { place: Place::Embedded { name: name.into(), files }, prefix: String::new() }
+    }
+
+    /// The component in the subfolder `name`
+    pub fn sub(&self, name: &str) -> Self {
+        Self { place: self.place.clone(), prefix: format!("{}{}/", self.prefix, name.trim_matches('/')) }
+    }
+
+    /// How messages name the file `relative`
+    pub fn label(&self, relative: &str) -> String {
+        match &self.place {
+            Place::Disk(root) => root.join(format!("{}{relative}", self.prefix)).display().to_string(),
+            Place::Embedded { name, .. } => format!("{name}/{}{relative}", self.prefix),
+        }
+    }
+
+    /// Whether the folder holds the file `relative`
+    pub fn has(&self, relative: &str) -> bool {
+        match &self.place {
+            Place::Disk(_) => self.path(relative).is_some_and(|path| path.is_file()),
+            Place::Embedded { .. } => self.embedded_file(relative).is_some(),
+        }
+    }
+
+    /// The contents of the file `relative`
+    pub fn bytes(&self, relative: &str) -> Result<Cow<'static, [u8]>> {
+        let Some(path) = self.path(relative) else {
+            return self.embedded_file(relative).map(Cow::Borrowed).ok_or_else(|| self.missing(relative));
+        };
+        match fs::read(&path) {
+            Ok(bytes) => Ok(Cow::Owned(bytes)),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(self.missing(relative)),
+            Err(source) => Err(Error::Unreadable { file: self.label(relative), source }),
+        }
+    }
+
+    /// The JSON file `relative` as `T`; an error names the file and the field
+    pub fn json<T: DeserializeOwned>(&self, relative: &str) -> Result<T> {
+        let bytes = self.bytes(relative)?;
+        let mut reader = serde_json::Deserializer::from_slice(&bytes);
+        serde_path_to_error::deserialize(&mut reader).map_err(|error| Error::Json {
+            file: self.label(relative),
+            field: error.path().to_string(),
+            message: error.inner().to_string(),
+        })
+    }
+
+    /// The folder's weights on `device`, every tensor converted to `dtype` as it is taken
+    ///
+    /// Reads `model.safetensors`, `diffusion_pytorch_model.safetensors`, or the shards that one of their
+    /// `.index.json` files lists. Files on disk are memory-mapped
+    pub fn weights(&self, device: &Device, dtype: DType) -> Result<Weights> {
+        if let Some(single) = SINGLE.into_iter().find(|name| self.has(name)) {
+            return self.weights_from(single, device, dtype);
+        }
+        match SHARDED.into_iter().find(|name| self.has(name)) {
+            Some(index) => Weights::open(self.label(index), self.parts(&self.shards(index)?)?, device, dtype),
+            None => Err(self.no_weights()),
+        }
+    }
+
+    /// The weights in the one safetensors file `relative`
+    pub fn weights_from(&self, relative: &str, device: &Device, dtype: DType) -> Result<Weights> {
+        Weights::open(self.label(relative), self.parts(&[relative.to_string()])?, device, dtype)
+    }
+
+    /// blake3 over the sorted names and contents of the `.json`, `.txt` and `.safetensors` files below this folder
+    ///
+    /// Equal for the same files on disk and embedded; hidden files and folders do not count
+    pub fn digest(&self) -> Result<[u8; 32]> {
+        let names: Vec<String> = self.names()?.into_iter().filter(|name| is_digested(name)).collect();
+        let files = names.par_iter().map(|name| self.file_digest(name)).collect::<Result<Vec<_>>>()?;
+        let mut hasher = blake3::Hasher::new();
+        for (name, digest) in names.iter().zip(files) {
+            hasher
+                .update(&(name.len() as u64).to_le_bytes())
+                .update(name.as_bytes())
+                .update(digest.as_bytes());
+        }
+        Ok(*hasher.finalize().as_bytes())
+    }
+
+    /// Relative names of every file below this folder, sorted; hidden ones are left out
+    pub fn names(&self) -> Result<BTreeSet<String>> {
+        let mut names = BTreeSet::new();
+        match &self.place {
+            Place::Disk(root) => self.walk(&root.join(&self.prefix), "", &mut names)?,
+            Place::Embedded { files, .. } => {
+                let below = files.iter().filter_map(|(name, _)| name.strip_prefix(self.prefix.as_str()));
+                names.extend(below.filter(|name| !is_hidden(name)).map(String::from));
+            }
+        }
+        Ok(names)
+    }
+
+    fn walk(&self, folder: &Path, prefix: &str, names: &mut BTreeSet<String>) -> Result<()> {
+        let unreadable = |source| Error::Unreadable { file: self.label(prefix), source };
+        for entry in fs::read_dir(folder).map_err(unreadable)? {
+            let path = entry.map_err(unreadable)?.path();
+            let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| !is_hidden(name))
+            else {
+                continue;
+            };
+            let relative = format!("{prefix}{name}");
+            if path.is_dir() {
+                self.walk(&path, &format!("{relative}/"), names)?;
+            } else {
+                names.insert(relative);
+            }
+        }
+        Ok(())
+    }
+
+    fn file_digest(&self, relative: &str) -> Result<blake3::Hash> {
+        let Some(path) = self.path(relative) else {
+            return Ok(blake3::hash(&self.bytes(relative)?));
+        };
+        let unreadable = |source| Error::Unreadable { file: self.label(relative), source };
+        let mut hasher = blake3::Hasher::new();
+        hasher.update_reader(fs::File::open(path).map_err(unreadable)?).map_err(unreadable)?;
+        Ok(hasher.finalize())
+    }
+
+    fn path(&self, relative: &str) -> Option<PathBuf> {
+        match &self.place {
+            Place::Disk(root) => Some(root.join(format!("{}{relative}", self.prefix))),
+            Place::Embedded { .. } => None,
+        }
+    }
+
+    fn embedded_file(&self, relative: &str) -> Option<&'static [u8]> {
+        let Place::Embedded { files, .. } = &self.place else { return None };
+        let full = format!("{}{relative}", self.prefix);
+        files.iter().find(|(name, _)| *name == full).map(|(_, bytes)| *bytes)
+    }
+
+    fn parts(&self, names: &[String]) -> Result<Vec<Part>> {
+        let part = |name: &String| {
+            if !self.has(name) {
+                return Err(self.missing(name));
+            }
+            match self.path(name) {
+                Some(path) => Ok(Part::Disk(path)),
+                None => Ok(Part::Embedded(self.embedded_file(name).unwrap_or_default())),
+            }
+        };
+        names.iter().map(part).collect()
+    }
+
+    fn shards(&self, index: &str) -> Result<Vec<String>> {
+        #[derive(serde::Deserialize)]
+        struct Index {
+            weight_map: std::collections::BTreeMap<String, String>,
+        }
+        let index: Index = self.json(index)?;
+        let shards: BTreeSet<String> = index.weight_map.into_values().collect();
+        Ok(shards.into_iter().collect())
+    }
+
+    fn missing(&self, relative: &str) -> Error {
+        let hint =
+            format!("put it there, or name another folder than `{}`", self.label("").trim_end_matches('/'));
+        Error::MissingFile { file: self.label(relative), hint }
+    }
+
+    fn no_weights(&self) -> Error {
+        let hint = match PICKLED.into_iter().find(|name| self.has(name)) {
+            Some(pickled) => {
+                format!("convert `{}` to safetensors; pickled weights are not read", self.label(pickled))
+            }
+            None => {
+                "`diffusion_pytorch_model.safetensors` or a sharded `.safetensors.index.json` serve as well"
+                    .into()
+            }
+        };
+        Error::MissingFile { file: self.label(SINGLE[0]), hint }
+    }
+}
+
+/// One safetensors file of a checkpoint
+pub(crate) enum Part {
+    Disk(PathBuf),
+    Embedded(&'static [u8]),
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.split('/').any(|part| part.starts_with('.'))
+}
+
+fn is_digested(name: &str) -> bool {
+    DIGESTED.iter().any(|ending| name.ends_with(ending))
+}

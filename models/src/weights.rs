@@ -1,0 +1,249 @@
+//! Which tensor of the checkpoint goes where?
+//!
+//! [`Weights`] hands out tensors by the names that the checkpoint gives them, checks the shape that the configuration
+//! implies, and converts to the dtype asked for. A miss names the file, the tensor and the nearest name there is
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use candle_core::safetensors::{Load, MmapedSafetensors, SliceSafetensors};
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
+
+use crate::error::{Context, Error, Result};
+use crate::model_folder::Part;
+
+/// The tensors of one checkpoint below a dotted prefix
+#[derive(Clone)]
+pub struct Weights {
+    store: Arc<Store>,
+    prefix: String,
+    device: Device,
+    dtype: DType,
+}
+
+struct Store {
+    file: String,
+    parts: Vec<Tensors>,
+}
+
+enum Tensors {
+    Mapped(MmapedSafetensors),
+    Slice(SliceSafetensors<'static>),
+    Memory(HashMap<String, Tensor>),
+}
+
+impl Weights {
+    pub(crate) fn open(file: String, parts: Vec<Part>, device: &Device, dtype: DType) -> Result<Self> {
+        let damaged =
+            |error: candle_core::Error| Error::Damaged { file: file.clone(), message: error.to_string() };
+        let open = |part| match part {
+            // SAFETY: checkpoints are read-only inputs; a file cut while mapped ends the process, as with any mapping
+            Part::Disk(path) => unsafe { MmapedSafetensors::new(path) }.map(Tensors::Mapped),
+            Part::Embedded(bytes) => SliceSafetensors::new(bytes).map(Tensors::Slice),
+        };
+        let parts = parts.into_iter().map(open).collect::<candle_core::Result<Vec<_>>>().map_err(damaged)?;
+        Ok(Self::new(Store { file, parts }, device, dtype))
+    }
+
+    /// Tensors already in memory (trained artifacts, tests); `file` stands for them in messages
+    pub fn from_tensors(
+        file: impl Into<String>,
+        tensors: HashMap<String, Tensor>,
+        device: &Device,
+        dtype: DType,
+    ) -> Self {
+        Self::new(Store { file: file.into(), parts: vec![Tensors::Memory(tensors)] }, device, dtype)
+    }
+
+    /// The tensors of a safetensors file held in memory; `file` stands for it in messages
+    pub fn from_bytes(file: impl Into<String>, bytes: &[u8], device: &Device, dtype: DType) -> Result<Self> {
+        let file = file.into();
+        match candle_core::safetensors::load_buffer(bytes, device) {
+            Ok(tensors) => Ok(Self::from_tensors(file, tensors, device, dtype)),
+            Err(error) => Err(Error::Damaged { file, message: error.to_string() }),
+        }
+    }
+
+    fn new(store: Store, device: &Device, dtype: DType) -> Self {
+        Self { store: Arc::new(store), prefix: String::new(), device: device.clone(), dtype }
+    }
+
+    /// The tensors below `name`, as in `weights.pp("layers").pp(3)`
+    pub fn pp(&self, name: impl Display) -> Self {
+        Self { prefix: format!("{}{name}.", self.prefix), ..self.clone() }
+    }
+
+    /// Where the tensors lie, as messages name it
+    pub fn file(&self) -> &str {
+        &self.store.file
+    }
+
+    /// The device that tensors are put on
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The dtype that tensors are converted to
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// The checkpoint's full name of `name` below this prefix
+    pub fn full_name(&self, name: &str) -> String {
+        format!("{}{name}", self.prefix)
+    }
+
+    /// Whether the checkpoint holds the tensor `name` below this prefix
+    pub fn has(&self, name: &str) -> bool {
+        self.shape(name).is_some()
+    }
+
+    /// Whether the checkpoint holds any tensor below `name`
+    pub fn has_below(&self, name: &str) -> bool {
+        let prefix = format!("{}.", self.full_name(name));
+        self.store.names().iter().any(|found| found.starts_with(&prefix))
+    }
+
+    /// The shape of the tensor `name`, where the checkpoint holds it
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let full = self.full_name(name);
+        self.store.parts.iter().find_map(|part| part.shape(&full))
+    }
+
+    /// The tensor `name`, which must have `shape`
+    pub fn tensor(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let found = self.shape(name).ok_or_else(|| self.missing(name))?;
+        if found != shape {
+            let (file, tensor) = (self.store.file.clone(), self.full_name(name));
+            return Err(Error::TensorShape { file, tensor, expected: shape.to_vec(), found });
+        }
+        self.load(name)
+    }
+
+    /// The tensor `name`, of whatever shape the checkpoint gives it
+    pub fn tensor_of_any_shape(&self, name: &str) -> Result<Tensor> {
+        if self.has(name) { self.load(name) } else { Err(self.missing(name)) }
+    }
+
+    fn load(&self, name: &str) -> Result<Tensor> {
+        let full = self.full_name(name);
+        let loaded = self.store.parts.iter().find_map(|part| part.load(&full, &self.device));
+        let tensor = loaded.ok_or_else(|| self.missing(name))?;
+        tensor
+            .and_then(|tensor| tensor.to_dtype(self.dtype))
+            .context(format!("`{}`: tensor `{full}`", self.store.file))
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        let full = self.full_name(name);
+        let names = self.store.names();
+        let nearest = names.into_iter().max_by(|a, b| alike(&full, a).total_cmp(&alike(&full, b)));
+        Error::MissingTensor { file: self.store.file.clone(), tensor: full, nearest }
+    }
+
+    /// `y = x Wᵀ + b`: `weight` `[outputs, inputs]` and `bias` `[outputs]`
+    pub fn linear(&self, inputs: usize, outputs: usize) -> Result<Linear> {
+        Ok(Linear::new(self.tensor("weight", &[outputs, inputs])?, Some(self.tensor("bias", &[outputs])?)))
+    }
+
+    /// `y = x Wᵀ`: `weight` `[outputs, inputs]`
+    pub fn linear_no_bias(&self, inputs: usize, outputs: usize) -> Result<Linear> {
+        Ok(Linear::new(self.tensor("weight", &[outputs, inputs])?, None))
+    }
+
+    /// Square convolution with bias: `weight` `[outputs, inputs / groups, kernel, kernel]`
+    pub fn conv2d(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        config: Conv2dConfig,
+    ) -> Result<Conv2d> {
+        let weight = self.conv2d_weight(inputs, outputs, kernel, &config)?;
+        Ok(Conv2d::new(weight, Some(self.tensor("bias", &[outputs])?), config))
+    }
+
+    /// Square convolution without bias
+    pub fn conv2d_no_bias(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        config: Conv2dConfig,
+    ) -> Result<Conv2d> {
+        Ok(Conv2d::new(self.conv2d_weight(inputs, outputs, kernel, &config)?, None, config))
+    }
+
+    fn conv2d_weight(
+        &self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        config: &Conv2dConfig,
+    ) -> Result<Tensor> {
+        self.tensor("weight", &[outputs, inputs / config.groups.max(1), kernel, kernel])
+    }
+
+    /// Lookup table: `weight` `[count, width]`
+    pub fn embedding(&self, count: usize, width: usize) -> Result<Embedding> {
+        Ok(Embedding::new(self.tensor("weight", &[count, width])?, width))
+    }
+
+    /// LayerNorm over the last axis. Its fused form has no backward pass: only for frozen networks
+    pub fn layer_norm(&self, width: usize, eps: f64) -> Result<LayerNorm> {
+        Ok(LayerNorm::new(self.tensor("weight", &[width])?, self.tensor("bias", &[width])?, eps))
+    }
+
+    /// GroupNorm over `groups` of `channels`
+    pub fn group_norm(&self, groups: usize, channels: usize, eps: f64) -> Result<GroupNorm> {
+        let (weight, bias) = (self.tensor("weight", &[channels])?, self.tensor("bias", &[channels])?);
+        GroupNorm::new(weight, bias, channels, groups, eps).context(format!(
+            "`{}`: group norm `{}`",
+            self.store.file,
+            self.prefix.trim_end_matches('.')
+        ))
+    }
+}
+
+impl Store {
+    /// Every name, sorted
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.parts.iter().flat_map(Tensors::names).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Tensors {
+    fn names(&self) -> Vec<String> {
+        match self {
+            Tensors::Mapped(file) => file.tensors().into_iter().map(|(name, _)| name).collect(),
+            Tensors::Slice(file) => file.tensors().into_iter().map(|(name, _)| name).collect(),
+            Tensors::Memory(tensors) => tensors.keys().cloned().collect(),
+        }
+    }
+
+    fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        match self {
+            Tensors::Mapped(file) => file.get(name).ok().map(|view| view.shape().to_vec()),
+            Tensors::Slice(file) => file.get(name).ok().map(|view| view.shape().to_vec()),
+            Tensors::Memory(tensors) => tensors.get(name).map(|tensor| tensor.dims().to_vec()),
+        }
+    }
+
+    /// `None` where this file does not hold `name`
+    fn load(&self, name: &str, device: &Device) -> Option<candle_core::Result<Tensor>> {
+        match self {
+            Tensors::Mapped(file) => file.get(name).ok().map(|view| view.load(device)),
+            Tensors::Slice(file) => file.get(name).ok().map(|view| view.load(device)),
+            Tensors::Memory(tensors) => tensors.get(name).map(|tensor| tensor.to_device(device)),
+        }
+    }
+}
+
+/// Similarity of dotted names in 0..1: by edits, which keeps a renamed part near
+fn alike(a: &str, b: &str) -> f64 {
+    strsim::normalized_levenshtein(a, b)
+}
