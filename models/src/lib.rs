@@ -2,12 +2,14 @@
 
 mod activation;
 pub mod blip;
+pub mod builtin;
 pub mod clip;
 pub mod error;
 mod fused_attention;
 pub mod model_folder;
 pub mod weights;
 
+pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, Result};
 pub use model_folder::ModelFolder;
 pub use weights::Weights;

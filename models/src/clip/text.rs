@@ -75,7 +75,7 @@ pub struct ClipTextModel {
 impl ClipTextModel {
     /// Reads `config.json` (a text model's, or a whole CLIP's) and the weights of `folder`
     pub fn load(folder: &ModelFolder, device: &Device, dtype: DType) -> Result<Self> {
-        let config = read_config(folder)?;
+        let config = ClipTextConfig::load(folder)?;
         let weights = folder.weights(device, dtype)?;
         let weights = if weights.has_below("text_model") { weights.pp("text_model") } else { weights };
         Self::new(config, &weights)
@@ -175,21 +175,25 @@ impl Layer {
     }
 }
 
-fn read_config(folder: &ModelFolder) -> Result<ClipTextConfig> {
-    #[derive(Deserialize)]
-    struct Whole {
-        text_config: ClipTextConfig,
+impl ClipTextConfig {
+    /// Reads and checks `config.json`, a text model's or a whole CLIP's
+    pub fn load(folder: &ModelFolder) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Whole {
+            text_config: ClipTextConfig,
+        }
+        let raw: serde_json::Map<String, serde_json::Value> = folder.json("config.json")?;
+        let config = if raw.contains_key("text_config") {
+            folder.json::<Whole>("config.json")?.text_config
+        } else {
+            folder.json("config.json")?
+        };
+        let heads = config.num_attention_heads;
+        if heads == 0 || config.hidden_size % heads != 0 {
+            let message = format!("is {heads}, which does not divide `hidden_size` {}", config.hidden_size);
+            let field = "num_attention_heads".into();
+            return Err(Error::Config { file: folder.label("config.json"), field, message });
+        }
+        Ok(config)
     }
-    let raw: serde_json::Map<String, serde_json::Value> = folder.json("config.json")?;
-    let config = if raw.contains_key("text_config") {
-        folder.json::<Whole>("config.json")?.text_config
-    } else {
-        folder.json("config.json")?
-    };
-    let heads = config.num_attention_heads;
-    if heads == 0 || config.hidden_size % heads != 0 {
-        let message = format!("is {heads}, which does not divide `hidden_size` {}", config.hidden_size);
-        return Err(Error::Config { file: folder.label("config.json"), field: "num_attention_heads".into(), message });
-    }
-    Ok(config)
 }
