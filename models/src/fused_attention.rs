@@ -65,7 +65,8 @@ impl FusedQkv {
     /// `[batch, tokens, width]` to `[3, batch, heads, tokens, dim]`, queries already scaled
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
-        let fused = self.linear.forward(x)?.reshape((batch, tokens, 3, self.heads.count, self.heads.dim()))?;
+        let fused =
+            self.linear.forward(x)?.reshape((batch, tokens, 3, self.heads.count, self.heads.dim()))?;
         fused.permute((2, 0, 3, 1, 4))?.contiguous()
     }
 }

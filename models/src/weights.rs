@@ -243,7 +243,14 @@ impl Tensors {
     }
 }
 
-/// Similarity of dotted names in 0..1: by edits, which keeps a renamed part near
+/// Similarity of dotted names: shared parts at both ends first, then at the start, then edits
+///
+/// Parts outweigh edits because sibling layers differ by one digit
 fn alike(a: &str, b: &str) -> f64 {
-    strsim::normalized_levenshtein(a, b)
+    let shared = |a: &mut dyn Iterator<Item = &str>, b: &mut dyn Iterator<Item = &str>| {
+        a.zip(b).take_while(|(a, b)| a == b).count() as f64
+    };
+    let start = shared(&mut a.split('.'), &mut b.split('.'));
+    let end = shared(&mut a.rsplit('.'), &mut b.rsplit('.'));
+    (start + end) * 1000.0 + start * 10.0 + strsim::normalized_levenshtein(a, b)
 }

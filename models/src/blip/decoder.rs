@@ -62,7 +62,9 @@ impl BlipDecoder {
             longest: text.max_position_embeddings,
             device: weights.device().clone(),
             dtype: weights.dtype(),
-            positions: embeddings.pp("position_embeddings").tensor("weight", &[text.max_position_embeddings, width])?,
+            positions: embeddings
+                .pp("position_embeddings")
+                .tensor("weight", &[text.max_position_embeddings, width])?,
             norm: embeddings.pp("LayerNorm").layer_norm(width, eps)?,
             layers: (0..text.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
             transform: head.pp("transform.dense").linear(width, width)?,
@@ -86,12 +88,17 @@ impl BlipDecoder {
                 "a prompt and caption of {room} tokens are longer than the {longest} the network writes\nhint: lower `max_new_tokens`"
             )));
         }
-        let memory = |_| Tensor::zeros((2, 1, self.heads.count, room, self.heads.dim()), self.dtype, &self.device);
+        let memory =
+            |_| Tensor::zeros((2, 1, self.heads.count, room, self.heads.dim()), self.dtype, &self.device);
         Ok(DecoderState {
             rows: 1,
             written: 0,
             memories: self.layers.iter().map(memory).collect::<Result<_>>()?,
-            pictures: self.layers.iter().map(|layer| layer.cross.picture(image_embeds)).collect::<Result<_>>()?,
+            pictures: self
+                .layers
+                .iter()
+                .map(|layer| layer.cross.picture(image_embeds))
+                .collect::<Result<_>>()?,
         })
     }
 
@@ -99,7 +106,8 @@ impl BlipDecoder {
     pub fn forward(&self, tokens: &[u32], state: &mut DecoderState) -> Result<Tensor> {
         let (rows, count) = (state.rows, tokens.len() / state.rows);
         let ids = Tensor::from_slice(tokens, (rows, count), &self.device)?;
-        let x = self.words.forward(&ids)?.broadcast_add(&self.positions.narrow(0, state.written, count)?)?;
+        let x =
+            self.words.forward(&ids)?.broadcast_add(&self.positions.narrow(0, state.written, count)?)?;
         let mut x = self.norm.forward(&x)?;
         let mask = if count > 1 { Some(causal_mask(count, state.written, &x)?) } else { None };
         for ((layer, memory), picture) in self.layers.iter().zip(&state.memories).zip(&state.pictures) {

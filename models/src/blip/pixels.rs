@@ -41,7 +41,9 @@ impl Normalisation {
     pub fn apply(&self, rgb: &[u8], size: usize) -> Result<Tensor> {
         if rgb.len() != size * size * 3 {
             let (found, expected) = (rgb.len(), size * size * 3);
-            return Err(Error::Input(format!("a picture of side {size} takes {expected} bytes of RGB, found {found}")));
+            return Err(Error::Input(format!(
+                "a picture of side {size} takes {expected} bytes of RGB, found {found}"
+            )));
         }
         let channel = |c: usize| {
             let (mean, std) = (self.image_mean[c], self.image_std[c]);

@@ -111,7 +111,9 @@ impl ClipTextModel {
         let (_, tokens) = ids.dims2()?;
         if tokens > self.config.max_position_embeddings {
             let longest = self.config.max_position_embeddings;
-            return Err(Error::Input(format!("a text of {tokens} tokens is longer than the {longest} the network reads")));
+            return Err(Error::Input(format!(
+                "a text of {tokens} tokens is longer than the {longest} the network reads"
+            )));
         }
         let mut x = self.tokens.forward(ids)?.broadcast_add(&self.positions.narrow(0, 0, tokens)?)?;
         let mask = causal_mask(tokens, 0, &x)?;
@@ -189,7 +191,11 @@ fn read_config(folder: &ModelFolder) -> Result<ClipTextConfig> {
     let heads = config.num_attention_heads;
     if heads == 0 || config.hidden_size % heads != 0 {
         let message = format!("is {heads}, which does not divide `hidden_size` {}", config.hidden_size);
-        return Err(Error::Config { file: folder.label("config.json"), field: "num_attention_heads".into(), message });
+        return Err(Error::Config {
+            file: folder.label("config.json"),
+            field: "num_attention_heads".into(),
+            message,
+        });
     }
     Ok(config)
 }
