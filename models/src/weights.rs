@@ -11,6 +11,7 @@ use candle_core::safetensors::{Load, MmapedSafetensors, SliceSafetensors};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
 
+use crate::dense::Dense;
 use crate::error::{Context, Error, Result};
 use crate::model_folder::Part;
 
@@ -151,6 +152,11 @@ impl Weights {
     /// `y = x Wᵀ`: `weight` `[outputs, inputs]`
     pub fn linear_no_bias(&self, inputs: usize, outputs: usize) -> Result<Linear> {
         Ok(Linear::new(self.tensor("weight", &[outputs, inputs])?, None))
+    }
+
+    /// As [`Weights::linear`], laid out for a frozen network
+    pub(crate) fn dense(&self, inputs: usize, outputs: usize) -> Result<Dense> {
+        Ok(Dense::new(&self.tensor("weight", &[outputs, inputs])?, self.tensor("bias", &[outputs])?)?)
     }
 
     /// Square convolution with bias: `weight` `[outputs, inputs / groups, kernel, kernel]`
