@@ -175,6 +175,14 @@ fn blip_captions_equal_transformers() {
 }
 
 #[test]
+fn networks_can_be_shared_between_threads() {
+    fn shared<T: Send + Sync>() {}
+    shared::<Blip>();
+    shared::<ClipText>();
+    shared::<ModelFolder>();
+}
+
+#[test]
 fn impossible_options_are_refused() {
     let (blip, tensors, _) = blip("blip_b");
     let embeds = tensors.tensor_of_any_shape("image_embeds").unwrap().narrow(0, 0, 1).unwrap();

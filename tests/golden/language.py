@@ -20,6 +20,7 @@ from transformers import (
     BlipConfig,
     BlipForConditionalGeneration,
     BlipImageProcessorPil,
+    BlipProcessor,
     CLIPTextConfig,
     CLIPTextModel,
     CLIPTokenizer,
@@ -182,9 +183,7 @@ def blip(name, vision, text, end_bias, fast):
     tokens = wordpieces()
     vocab = {token: index for index, token in enumerate(tokens)}
     tokenizer = BertTokenizer(vocab=vocab)
-    if fast:
-        tokenizer.save_pretrained(folder)
-    else:
+    if not fast:
         (folder / "vocab.txt").write_text("\n".join(tokens) + "\n")
     text = text | {"vocab_size": len(vocab) + 2, "bos_token_id": len(vocab), "sep_token_id": 3, "eos_token_id": 3}
     model = rounded(BlipForConditionalGeneration(BlipConfig(text_config=text, vision_config=vision)))
@@ -198,7 +197,10 @@ def blip(name, vision, text, end_bias, fast):
     processor = BlipImageProcessorPil(size={"height": size, "width": size}, do_resize=False)
     if fast:
         processor.image_mean, processor.image_std = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
-    processor.save_pretrained(folder)
+    if fast:
+        BlipProcessor(processor, tokenizer).save_pretrained(folder)
+    else:
+        processor.save_pretrained(folder)
     pictures = np.random.default_rng(3).integers(0, 256, (3, size, size, 3), dtype=np.uint8)
     pictures[1] = np.linspace(0, 255, size, dtype=np.uint8)[None, :, None]
     tensors = {"rgb": torch.from_numpy(pictures)}
