@@ -4,6 +4,7 @@ mod activation;
 pub mod blip;
 pub mod builtin;
 pub mod clip;
+mod dense;
 pub mod error;
 mod fused_attention;
 pub mod model_folder;

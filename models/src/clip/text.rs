@@ -4,10 +4,11 @@
 //! without the leading `text_model.`. Frozen: the fused softmax and LayerNorm used here have no backward pass
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear, Module};
+use candle_nn::{Embedding, LayerNorm, Module};
 use serde::Deserialize;
 
 use crate::activation::Activation;
+use crate::dense::Dense;
 use crate::fused_attention::{FusedQkv, Heads, attend, causal_mask};
 use crate::{Error, ModelFolder, Result, Weights};
 
@@ -111,7 +112,9 @@ impl ClipTextModel {
         let (_, tokens) = ids.dims2()?;
         if tokens > self.config.max_position_embeddings {
             let longest = self.config.max_position_embeddings;
-            return Err(Error::Input(format!("a text of {tokens} tokens is longer than the {longest} the network reads")));
+            return Err(Error::Input(format!(
+                "a text of {tokens} tokens is longer than the {longest} the network reads"
+            )));
         }
         let mut x = self.tokens.forward(ids)?.broadcast_add(&self.positions.narrow(0, 0, tokens)?)?;
         let mask = causal_mask(tokens, 0, &x)?;
@@ -143,11 +146,11 @@ impl ClipTextModel {
 struct Layer {
     norm1: LayerNorm,
     qkv: FusedQkv,
-    output: Linear,
+    output: Dense,
     norm2: LayerNorm,
-    fc1: Linear,
+    fc1: Dense,
     activation: Activation,
-    fc2: Linear,
+    fc2: Dense,
 }
 
 impl Layer {
@@ -158,11 +161,11 @@ impl Layer {
         Ok(Self {
             norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
             qkv: FusedQkv::from_three(&attention, ["q_proj", "k_proj", "v_proj"], heads)?,
-            output: attention.pp("out_proj").linear(width, width)?,
+            output: attention.pp("out_proj").dense(width, width)?,
             norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
-            fc1: weights.pp("mlp.fc1").linear(width, inner)?,
+            fc1: weights.pp("mlp.fc1").dense(width, inner)?,
             activation: config.hidden_act,
-            fc2: weights.pp("mlp.fc2").linear(inner, width)?,
+            fc2: weights.pp("mlp.fc2").dense(inner, width)?,
         })
     }
 
