@@ -50,7 +50,8 @@ impl Cliea {
         if heads == 0 || !width.is_multiple_of(heads) {
             bail!("{heads} attention heads do not divide a width of {width}")
         }
-        let weight = scope.get("in_proj_weight", (3 * width, width), Init::xavier_uniform(width, 3 * width))?;
+        let weight =
+            scope.get("in_proj_weight", (3 * width, width), Init::xavier_uniform(width, 3 * width))?;
         let bias = scope.get("in_proj_bias", 3 * width, Init::Zeros)?;
         let mut sub = scope.sub("out_proj");
         let out =

@@ -109,7 +109,9 @@ impl CustomOp3 for Geometry {
         bias: &CpuStorage,
         bl: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let [batch, channels, height, width] = *xl.dims() else { bail!("a convolution needs a map [B, C, H, W]") };
+        let [batch, channels, height, width] = *xl.dims() else {
+            bail!("a convolution needs a map [B, C, H, W]")
+        };
         let [outputs, inputs, ..] = *wl.dims() else { bail!("a convolution needs a weight [O, I, K, K]") };
         if inputs != channels || height + self.before + self.after < self.kernel {
             bail!("a {height}x{width} map of {channels} channels does not fit a convolution of {inputs}")
@@ -123,7 +125,8 @@ impl CustomOp3 for Geometry {
         let tile = (TILE / (patch * columns)).clamp(1, rows);
         let mut out = vec![0f32; batch * outputs * rows * columns];
         let mut patches = Vec::new();
-        let pictures = x.chunks_exact(channels * height * width).zip(out.chunks_exact_mut(outputs * rows * columns));
+        let pictures =
+            x.chunks_exact(channels * height * width).zip(out.chunks_exact_mut(outputs * rows * columns));
         for (picture, out) in pictures {
             for first in (0..rows).step_by(tile) {
                 let count = tile.min(rows - first);
@@ -133,7 +136,8 @@ impl CustomOp3 for Geometry {
                 self.lay_out(picture, (height, width), first, columns, &mut patches);
                 let laid_out = CpuStorage::F32(std::mem::take(&mut patches));
                 let cell_layout = Layout::contiguous((patch, cells));
-                let product = weight.matmul(&laid_out, (1, outputs, cells, patch), &weight_layout, &cell_layout)?;
+                let product =
+                    weight.matmul(&laid_out, (1, outputs, cells, patch), &weight_layout, &cell_layout)?;
                 let product = product.as_slice::<f32>()?.chunks_exact(cells);
                 for ((plane, product), bias) in out.chunks_exact_mut(rows * columns).zip(product).zip(bias) {
                     let plane = &mut plane[first * columns..first * columns + cells];
