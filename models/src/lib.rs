@@ -3,6 +3,7 @@
 pub mod cliea;
 pub mod diffusion;
 pub mod error;
+mod exp;
 pub mod fpn;
 mod linear;
 pub mod losses;
