@@ -9,10 +9,15 @@
 //! difference of their log-sums; k's part is the same for all classes. And since only the mean over queries is wanted,
 //! attention is averaged over queries first and the value projection is applied to the averages, not to the tokens.
 
-use candle_core::{D, Result, Tensor, bail};
+use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
+use rayon::prelude::*;
 
+use crate::exp::exp;
 use crate::linear::linear;
 use crate::parameters::{Init, Scope};
+
+/// Rows of scores a thread takes at a time.
+const ROWS: usize = 256;
 
 /// Sizes of the alignment.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,7 +55,8 @@ impl Cliea {
         if heads == 0 || !width.is_multiple_of(heads) {
             bail!("{heads} attention heads do not divide a width of {width}")
         }
-        let weight = scope.get("in_proj_weight", (3 * width, width), Init::xavier_uniform(width, 3 * width))?;
+        let weight =
+            scope.get("in_proj_weight", (3 * width, width), Init::xavier_uniform(width, 3 * width))?;
         let bias = scope.get("in_proj_bias", 3 * width, Init::Zeros)?;
         let mut sub = scope.sub("out_proj");
         let out =
@@ -171,7 +177,10 @@ impl Exponentials {
     fn of(scores: &Tensor) -> Result<Self> {
         // The shift cancels, so it needs no gradient.
         let largest = scores.detach().max_keepdim(D::Minus1)?;
-        let values = scores.broadcast_sub(&largest)?.exp()?;
+        let values = match scores.device().is_cpu() {
+            true => scores.contiguous()?.apply_op1(ExpOfShifted)?,
+            false => scores.broadcast_sub(&largest)?.exp()?,
+        };
         let sum = values.sum_keepdim(D::Minus1)?;
         Ok(Self { values, sum, largest })
     }
@@ -182,6 +191,32 @@ impl Exponentials {
 
     fn log_sum(&self) -> Result<Tensor> {
         self.sum.log()? + &self.largest
+    }
+}
+
+/// e^(x − the row's largest x) over the last dimension, in one pass; the shift carries no gradient.
+struct ExpOfShifted;
+
+impl CustomOp1 for ExpOfShifted {
+    fn name(&self) -> &'static str {
+        "exp-of-shifted"
+    }
+
+    fn cpu_fwd(&self, scores: &CpuStorage, layout: &Layout) -> Result<(CpuStorage, Shape)> {
+        let start = layout.start_offset();
+        let mut values = scores.as_slice::<f32>()?[start..start + layout.shape().elem_count()].to_vec();
+        let width = layout.dims().last().copied().unwrap_or(1).max(1);
+        values.par_chunks_mut(ROWS * width).for_each(|rows| {
+            for row in rows.chunks_exact_mut(width) {
+                let largest = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
+                row.iter_mut().for_each(|value| *value = exp(*value - largest));
+            }
+        });
+        Ok((CpuStorage::F32(values), layout.shape().clone()))
+    }
+
+    fn bwd(&self, _: &Tensor, values: &Tensor, grad: &Tensor) -> Result<Option<Tensor>> {
+        Ok(Some((values * grad)?))
     }
 }
 

@@ -62,7 +62,13 @@ impl PooledFpn {
 }
 
 impl PyramidLevel {
-    fn new(index: usize, level: &Level, width: usize, scope: &mut Scope<'_>, device: &Device) -> Result<Self> {
+    fn new(
+        index: usize,
+        level: &Level,
+        width: usize,
+        scope: &mut Scope<'_>,
+        device: &Device,
+    ) -> Result<Self> {
         if width == 0 {
             bail!("the width of a pyramid must be at least 1")
         }

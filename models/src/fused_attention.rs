@@ -4,8 +4,8 @@
 //! load. Softmax is candle's fused one, which has no backward pass: nothing here can be trained
 
 use candle_core::{D, Device, Result, Tensor};
-use candle_nn::{Linear, Module};
 
+use crate::dense::Dense;
 use crate::weights::Weights;
 
 /// How a width divides into attention heads
@@ -27,7 +27,7 @@ impl Heads {
 
 /// Query, key and value projections as one matrix
 pub(crate) struct FusedQkv {
-    linear: Linear,
+    linear: Dense,
     heads: Heads,
 }
 
@@ -59,13 +59,14 @@ impl FusedQkv {
             let query = (tensor.narrow(0, 0, heads.width)? * heads.scale())?;
             Tensor::cat(&[&query, &tensor.narrow(0, heads.width, 2 * heads.width)?.contiguous()?], 0)
         };
-        Ok(Self { linear: Linear::new(scale(&matrix)?, Some(scale(&bias)?)), heads })
+        Ok(Self { linear: Dense::new(&scale(&matrix)?, scale(&bias)?)?, heads })
     }
 
     /// `[batch, tokens, width]` to `[3, batch, heads, tokens, dim]`, queries already scaled
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, tokens, _) = x.dims3()?;
-        let fused = self.linear.forward(x)?.reshape((batch, tokens, 3, self.heads.count, self.heads.dim()))?;
+        let fused =
+            self.linear.forward(x)?.reshape((batch, tokens, 3, self.heads.count, self.heads.dim()))?;
         fused.permute((2, 0, 3, 1, 4))?.contiguous()
     }
 }

@@ -2,10 +2,13 @@
 
 mod activation;
 pub mod blip;
+pub mod builtin;
 pub mod clip;
 pub mod cliea;
+mod dense;
 pub mod diffusion;
 pub mod error;
+mod exp;
 pub mod fpn;
 mod fused_attention;
 mod linear;
@@ -17,6 +20,7 @@ pub mod parameters;
 pub mod statistics;
 pub mod weights;
 
+pub use candle_core::{DType, Device, Tensor};
 pub use error::{Error, Result};
 pub use model_folder::ModelFolder;
 pub use weights::Weights;

@@ -42,7 +42,13 @@ impl CustomOp2 for ConstantInput {
         "linear-of-a-constant"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, xl: &Layout, w: &CpuStorage, wl: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        xl: &Layout,
+        w: &CpuStorage,
+        wl: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         Self::product(x, xl, w, wl)
     }
 
@@ -66,7 +72,13 @@ impl CustomOp2 for ConstantInput {
         Self::product(x, xl, w, wl)
     }
 
-    fn bwd(&self, x: &Tensor, _: &Tensor, _: &Tensor, grad: &Tensor) -> Result<(Option<Tensor>, Option<Tensor>)> {
+    fn bwd(
+        &self,
+        x: &Tensor,
+        _: &Tensor,
+        _: &Tensor,
+        grad: &Tensor,
+    ) -> Result<(Option<Tensor>, Option<Tensor>)> {
         Ok((None, Some(grad.t()?.matmul(x)?)))
     }
 }

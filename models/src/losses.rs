@@ -18,7 +18,12 @@ pub enum Average {
 /// The cross entropy of `logits [B, classes]` against class indices `targets [B]` (u32), a scalar.
 ///
 /// `mask [B]` weighs the rows (1 keeps, 0 drops); when it keeps none the loss is 0, with gradients of 0.
-pub fn cross_entropy(logits: &Tensor, targets: &Tensor, mask: Option<&Tensor>, average: Average) -> Result<Tensor> {
+pub fn cross_entropy(
+    logits: &Tensor,
+    targets: &Tensor,
+    mask: Option<&Tensor>,
+    average: Average,
+) -> Result<Tensor> {
     let (rows, _) = logits.dims2()?;
     if rows == 0 {
         bail!("a loss needs at least one row")

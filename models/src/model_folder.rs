@@ -174,7 +174,22 @@ impl ModelFolder {
         Ok(hasher.finalize())
     }
 
-    fn path(&self, relative: &str) -> Option<PathBuf> {
+    /// Names of the weights files that [`ModelFolder::weights`] reads, the index of a sharded checkpoint first
+    pub fn weight_files(&self) -> Result<Vec<String>> {
+        if let Some(single) = SINGLE.into_iter().find(|name| self.has(name)) {
+            return Ok(vec![single.into()]);
+        }
+        let index = SHARDED.into_iter().find(|name| self.has(name)).ok_or_else(|| self.no_weights())?;
+        let mut files = vec![index.to_owned()];
+        files.extend(self.shards(index)?);
+        match files.iter().find(|name| !self.has(name)) {
+            Some(missing) => Err(self.missing(missing)),
+            None => Ok(files),
+        }
+    }
+
+    /// Where the file `relative` lies on disk; `None` for an embedded model
+    pub fn path(&self, relative: &str) -> Option<PathBuf> {
         match &self.place {
             Place::Disk(root) => Some(root.join(format!("{}{relative}", self.prefix))),
             Place::Embedded { .. } => None,

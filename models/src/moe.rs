@@ -118,7 +118,8 @@ impl Decision {
 
     /// The standard deviation (n−1) of the summed weights `[top, classes]`, the classes being copies of each other.
     fn rank_std(&self) -> Result<Tensor> {
-        let sums = self.ranks.iter().map(|rank| (&self.gates * rank)?.sum_all()).collect::<Result<Vec<_>>>()?;
+        let sums =
+            self.ranks.iter().map(|rank| (&self.gates * rank)?.sum_all()).collect::<Result<Vec<_>>>()?;
         let copies = self.logits.dim(1)?;
         let sums = Tensor::stack(&sums, 0)?;
         let spread = sums.broadcast_sub(&sums.mean_keepdim(0)?)?.sqr()?.sum_all()?;

@@ -147,7 +147,9 @@ fn little_endian(tensor: &Tensor) -> Result<Vec<u8>> {
 fn initial(seed: u64, name: &str, shape: &Shape, init: Init, device: &Device) -> Result<Tensor> {
     match init {
         Init::Zeros => Tensor::zeros(shape, DType::F32, device),
-        Init::Uniform(bound) => Tensor::from_vec(uniform(seed, name, shape.elem_count(), bound), shape, device),
+        Init::Uniform(bound) => {
+            Tensor::from_vec(uniform(seed, name, shape.elem_count(), bound), shape, device)
+        }
     }
 }
 

@@ -7,8 +7,17 @@
 use candle_core::{DType, Result, Tensor, bail};
 
 /// Statistics a channel, in this order.
-pub const STATISTICS: [&str; 9] =
-    ["mean", "first_row", "last_row", "first_column", "last_column", "top_left", "top_right", "bottom_left", "bottom_right"];
+pub const STATISTICS: [&str; 9] = [
+    "mean",
+    "first_row",
+    "last_row",
+    "first_column",
+    "last_column",
+    "top_left",
+    "top_right",
+    "bottom_left",
+    "bottom_right",
+];
 
 /// The statistics of a map `[C, H, W]` as float32 `[9, C]`, in the order of [`STATISTICS`].
 pub fn statistics(map: &Tensor) -> Result<Tensor> {
@@ -78,7 +87,9 @@ impl Layout {
     /// The layout of maps `[.., C, H, W]`, finest first.
     pub fn of_maps(maps: &[Tensor]) -> Result<Self> {
         let level = |map: &Tensor| match map.dims() {
-            [.., channels, height, width] => Ok(Level { channels: *channels, height: *height, width: *width }),
+            [.., channels, height, width] => {
+                Ok(Level { channels: *channels, height: *height, width: *width })
+            }
             dims => bail!("a feature map needs shape [C, H, W], got {dims:?}"),
         };
         Self::new(maps.iter().map(level).collect::<Result<_>>()?)
@@ -143,8 +154,10 @@ mod tests {
     #[test]
     fn statistics_of_a_counted_map() -> Result<()> {
         let map = Tensor::arange(0f32, 12.0, &Device::Cpu)?.reshape((2, 2, 3))?;
-        let expected: Vec<[f32; 9]> =
-            vec![[2.5, 1.0, 4.0, 1.5, 3.5, 0.0, 2.0, 3.0, 5.0], [8.5, 7.0, 10.0, 7.5, 9.5, 6.0, 8.0, 9.0, 11.0]];
+        let expected: Vec<[f32; 9]> = vec![
+            [2.5, 1.0, 4.0, 1.5, 3.5, 0.0, 2.0, 3.0, 5.0],
+            [8.5, 7.0, 10.0, 7.5, 9.5, 6.0, 8.0, 9.0, 11.0],
+        ];
         let got = statistics(&map)?.t()?.to_vec2::<f32>()?;
         assert_eq!(got, expected);
         Ok(())

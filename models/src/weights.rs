@@ -11,6 +11,7 @@ use candle_core::safetensors::{Load, MmapedSafetensors, SliceSafetensors};
 use candle_core::{DType, Device, Tensor};
 use candle_nn::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
 
+use crate::dense::Dense;
 use crate::error::{Context, Error, Result};
 use crate::model_folder::Part;
 
@@ -153,6 +154,11 @@ impl Weights {
         Ok(Linear::new(self.tensor("weight", &[outputs, inputs])?, None))
     }
 
+    /// As [`Weights::linear`], laid out for a frozen network
+    pub(crate) fn dense(&self, inputs: usize, outputs: usize) -> Result<Dense> {
+        Ok(Dense::new(&self.tensor("weight", &[outputs, inputs])?, self.tensor("bias", &[outputs])?)?)
+    }
+
     /// Square convolution with bias: `weight` `[outputs, inputs / groups, kernel, kernel]`
     pub fn conv2d(
         &self,
@@ -243,7 +249,14 @@ impl Tensors {
     }
 }
 
-/// Similarity of dotted names in 0..1: by edits, which keeps a renamed part near
+/// Similarity of dotted names: shared parts at both ends first, then at the start, then edits
+///
+/// Parts outweigh edits because sibling layers differ by one digit
 fn alike(a: &str, b: &str) -> f64 {
-    strsim::normalized_levenshtein(a, b)
+    let shared = |a: &mut dyn Iterator<Item = &str>, b: &mut dyn Iterator<Item = &str>| {
+        a.zip(b).take_while(|(a, b)| a == b).count() as f64
+    };
+    let start = shared(&mut a.split('.'), &mut b.split('.'));
+    let end = shared(&mut a.rsplit('.'), &mut b.rsplit('.'));
+    (start + end) * 1000.0 + start * 10.0 + strsim::normalized_levenshtein(a, b)
 }

@@ -3,6 +3,7 @@
 //! One folder a kind. [`register`] is the one visible list.
 
 pub mod columns;
+pub mod model;
 
 use affectflow_pipeline::Registry;
 

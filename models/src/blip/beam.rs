@@ -65,7 +65,9 @@ pub(super) fn search(
         parents_are_one_row = false;
     }
     let best = filed.into_iter().next();
-    let mut best = best.ok_or_else(|| Error::Input("the decoder's scores are not numbers\nhint: check the weights".into()))?;
+    let mut best = best.ok_or_else(|| {
+        Error::Input("the decoder's scores are not numbers\nhint: check the weights".into())
+    })?;
     Ok(best.tokens.split_off(prompt.len()))
 }
 
@@ -99,8 +101,11 @@ fn best_candidates(scores: &[f32], vocabulary: usize, count: usize) -> Vec<Candi
         best.truncate(count);
         threshold = best.last().map_or(f32::NEG_INFINITY, |(score, _)| *score);
     }
-    let candidate =
-        |(score, at): (f32, usize)| Candidate { score, beam: at / vocabulary, token: (at % vocabulary) as u32 };
+    let candidate = |(score, at): (f32, usize)| Candidate {
+        score,
+        beam: at / vocabulary,
+        token: (at % vocabulary) as u32,
+    };
     best.into_iter().map(candidate).collect()
 }
 
@@ -111,6 +116,7 @@ fn extended(running: &[Sequence], candidate: Candidate, score: f32) -> Sequence 
 }
 
 fn can_improve(leader: f32, filed: &[Sequence], beams: usize) -> bool {
-    let worst = if filed.len() < beams { NEVER } else { filed.last().map_or(NEVER, |sequence| sequence.score) };
+    let worst =
+        if filed.len() < beams { NEVER } else { filed.last().map_or(NEVER, |sequence| sequence.score) };
     leader > worst
 }

@@ -102,14 +102,23 @@ impl BlipConfig {
         let config: Self = folder.json("config.json")?;
         let (vision, text) = (&config.vision_config, &config.text_config);
         let checks = [
-            ("vision_config.num_attention_heads", vision.num_attention_heads, "hidden_size", vision.hidden_size),
+            (
+                "vision_config.num_attention_heads",
+                vision.num_attention_heads,
+                "hidden_size",
+                vision.hidden_size,
+            ),
             ("vision_config.patch_size", vision.patch_size, "image_size", vision.image_size),
             ("text_config.num_attention_heads", text.num_attention_heads, "hidden_size", text.hidden_size),
         ];
         for (field, divisor, of, whole) in checks {
             if divisor == 0 || whole % divisor != 0 {
                 let message = format!("is {divisor}, which does not divide `{of}` {whole}");
-                return Err(Error::Config { file: folder.label("config.json"), field: field.into(), message });
+                return Err(Error::Config {
+                    file: folder.label("config.json"),
+                    field: field.into(),
+                    message,
+                });
             }
         }
         Ok(config)

@@ -6,10 +6,11 @@
 //! Frozen
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear, Module};
+use candle_nn::{Embedding, LayerNorm, Module};
 
 use super::config::{BlipConfig, BlipTextConfig};
 use crate::activation::Activation;
+use crate::dense::Dense;
 use crate::error::Error;
 use crate::fused_attention::{FusedQkv, Heads, attend, causal_mask};
 use crate::weights::Weights;
@@ -25,10 +26,10 @@ pub struct BlipDecoder {
     positions: Tensor,
     norm: LayerNorm,
     layers: Vec<Layer>,
-    transform: Linear,
+    transform: Dense,
     activation: Activation,
     transform_norm: LayerNorm,
-    scores: Linear,
+    scores: Dense,
 }
 
 /// What the decoder remembers of one picture's beams
@@ -62,10 +63,12 @@ impl BlipDecoder {
             longest: text.max_position_embeddings,
             device: weights.device().clone(),
             dtype: weights.dtype(),
-            positions: embeddings.pp("position_embeddings").tensor("weight", &[text.max_position_embeddings, width])?,
+            positions: embeddings
+                .pp("position_embeddings")
+                .tensor("weight", &[text.max_position_embeddings, width])?,
             norm: embeddings.pp("LayerNorm").layer_norm(width, eps)?,
             layers: (0..text.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
-            transform: head.pp("transform.dense").linear(width, width)?,
+            transform: head.pp("transform.dense").dense(width, width)?,
             activation: text.hidden_act,
             transform_norm: head.pp("transform.LayerNorm").layer_norm(width, eps)?,
             scores: scores(text, &head, &words)?,
@@ -86,12 +89,17 @@ impl BlipDecoder {
                 "a prompt and caption of {room} tokens are longer than the {longest} the network writes\nhint: lower `max_new_tokens`"
             )));
         }
-        let memory = |_| Tensor::zeros((2, 1, self.heads.count, room, self.heads.dim()), self.dtype, &self.device);
+        let memory =
+            |_| Tensor::zeros((2, 1, self.heads.count, room, self.heads.dim()), self.dtype, &self.device);
         Ok(DecoderState {
             rows: 1,
             written: 0,
             memories: self.layers.iter().map(memory).collect::<Result<_>>()?,
-            pictures: self.layers.iter().map(|layer| layer.cross.picture(image_embeds)).collect::<Result<_>>()?,
+            pictures: self
+                .layers
+                .iter()
+                .map(|layer| layer.cross.picture(image_embeds))
+                .collect::<Result<_>>()?,
         })
     }
 
@@ -99,7 +107,8 @@ impl BlipDecoder {
     pub fn forward(&self, tokens: &[u32], state: &mut DecoderState) -> Result<Tensor> {
         let (rows, count) = (state.rows, tokens.len() / state.rows);
         let ids = Tensor::from_slice(tokens, (rows, count), &self.device)?;
-        let x = self.words.forward(&ids)?.broadcast_add(&self.positions.narrow(0, state.written, count)?)?;
+        let x =
+            self.words.forward(&ids)?.broadcast_add(&self.positions.narrow(0, state.written, count)?)?;
         let mut x = self.norm.forward(&x)?;
         let mask = if count > 1 { Some(causal_mask(count, state.written, &x)?) } else { None };
         for ((layer, memory), picture) in self.layers.iter().zip(&state.memories).zip(&state.pictures) {
@@ -143,7 +152,7 @@ struct Layer {
     qkv: FusedQkv,
     output: Residual,
     cross: CrossAttention,
-    intermediate: Linear,
+    intermediate: Dense,
     activation: Activation,
     feed: Residual,
 }
@@ -158,7 +167,7 @@ impl Layer {
             qkv: FusedQkv::from_three(&weights.pp("attention.self"), ["query", "key", "value"], heads)?,
             output: Residual::new(&weights.pp("attention.output"), width, width, eps)?,
             cross: CrossAttention::new(&cross, heads, config.vision_config.hidden_size, eps)?,
-            intermediate: weights.pp("intermediate.dense").linear(width, inner)?,
+            intermediate: weights.pp("intermediate.dense").dense(width, inner)?,
             activation: text.hidden_act,
             feed: Residual::new(&weights.pp("output"), inner, width, eps)?,
         })
@@ -189,13 +198,13 @@ impl Layer {
 
 /// `LayerNorm(dense(x) + skip)`
 struct Residual {
-    dense: Linear,
+    dense: Dense,
     norm: LayerNorm,
 }
 
 impl Residual {
     fn new(weights: &Weights, inputs: usize, width: usize, eps: f64) -> crate::Result<Self> {
-        let dense = weights.pp("dense").linear(inputs, width)?;
+        let dense = weights.pp("dense").dense(inputs, width)?;
         Ok(Self { dense, norm: weights.pp("LayerNorm").layer_norm(width, eps)? })
     }
 
@@ -206,22 +215,22 @@ impl Residual {
 
 struct CrossAttention {
     heads: Heads,
-    query: Linear,
-    key: Linear,
-    value: Linear,
+    query: Dense,
+    key: Dense,
+    value: Dense,
     output: Residual,
 }
 
 impl CrossAttention {
     fn new(weights: &Weights, heads: Heads, picture: usize, eps: f64) -> crate::Result<Self> {
         let (attention, width) = (weights.pp("self"), heads.width);
-        let query = attention.pp("query").linear(width, width)?;
-        let bias = query.bias().map(|bias| bias * heads.scale()).transpose()?;
+        let query = attention.pp("query").tensor("weight", &[width, width])?;
+        let bias = attention.pp("query").tensor("bias", &[width])?;
         Ok(Self {
             heads,
-            query: Linear::new((query.weight() * heads.scale())?, bias),
-            key: attention.pp("key").linear(picture, width)?,
-            value: attention.pp("value").linear(picture, width)?,
+            query: Dense::new(&(query * heads.scale())?, (bias * heads.scale())?)?,
+            key: attention.pp("key").dense(picture, width)?,
+            value: attention.pp("value").dense(picture, width)?,
             output: Residual::new(&weights.pp("output"), width, width, eps)?,
         })
     }
@@ -246,7 +255,7 @@ impl CrossAttention {
 }
 
 /// The head's last product, which shares the word embeddings where the checkpoint leaves it out
-fn scores(text: &BlipTextConfig, head: &Weights, words: &Embedding) -> crate::Result<Linear> {
+fn scores(text: &BlipTextConfig, head: &Weights, words: &Embedding) -> crate::Result<Dense> {
     let decoder = head.pp("decoder");
     let weight = if decoder.has("weight") {
         decoder.tensor("weight", &[text.vocab_size, text.hidden_size])?
@@ -254,5 +263,5 @@ fn scores(text: &BlipTextConfig, head: &Weights, words: &Embedding) -> crate::Re
         words.embeddings().clone()
     };
     let bias = if decoder.has("bias") { &decoder } else { head };
-    Ok(Linear::new(weight, Some(bias.tensor("bias", &[text.vocab_size])?)))
+    Ok(Dense::new(&weight, bias.tensor("bias", &[text.vocab_size])?)?)
 }

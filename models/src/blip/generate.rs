@@ -48,7 +48,9 @@ impl GenerateOptions {
         }
         if self.max_new_tokens == 0 || self.min_new_tokens > self.max_new_tokens {
             let (min, max) = (self.min_new_tokens, self.max_new_tokens);
-            return wrong(format!("`max_new_tokens` is {max}\nhint: at least 1, and at least `min_new_tokens` {min}"));
+            return wrong(format!(
+                "`max_new_tokens` is {max}\nhint: at least 1, and at least `min_new_tokens` {min}"
+            ));
         }
         if self.repetition_penalty > 0.0 && self.length_penalty.is_finite() {
             return Ok(());

@@ -72,7 +72,9 @@ impl Blip {
     pub fn normalise(&self, rgb: &[u8], size: usize) -> Result<Tensor> {
         if size != self.image_size() {
             let side = self.image_size();
-            return Err(Error::Input(format!("a picture of side {size} was given to a network that reads {side}")));
+            return Err(Error::Input(format!(
+                "a picture of side {size} was given to a network that reads {side}"
+            )));
         }
         Ok(self.normalisation.apply(rgb, size)?.to_device(&self.device)?.to_dtype(self.dtype)?)
     }
@@ -92,7 +94,13 @@ impl Blip {
     /// Token ids of the caption, the end token included where one was chosen, the prompt left out
     pub fn generate(&self, image_embeds: &Tensor, options: &GenerateOptions) -> Result<Vec<u32>> {
         let prompt = self.prompt_ids(options)?;
-        generate::generate(&self.decoder, image_embeds, &prompt, options, self.config.text_config.sep_token_id)
+        generate::generate(
+            &self.decoder,
+            image_embeds,
+            &prompt,
+            options,
+            self.config.text_config.sep_token_id,
+        )
     }
 
     /// The caption of `size * size` RGB pixels, the prompt included

@@ -1,14 +1,14 @@
 //! Which numbers does the network see for a pixel?
 //!
-//! `(v · rescale_factor - mean) / std` a channel, from `preprocessor_config.json` where the folder has one, else with
-//! the constants that BLIP was trained with (CLIP's)
+//! `(v · rescale_factor - mean) / std` a channel, from `preprocessor_config.json` or `processor_config.json` where the
+//! folder has one, else with the constants that BLIP was trained with (CLIP's)
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
 
 use crate::{Error, ModelFolder, Result};
 
-/// `preprocessor_config.json`; fields left out take the published values
+/// The image processor's part of the folder; fields left out take the published values
 #[derive(Debug, Clone, Deserialize)]
 #[serde(default)]
 pub struct Normalisation {
@@ -31,17 +31,26 @@ impl Default for Normalisation {
 }
 
 impl Normalisation {
-    /// Reads `preprocessor_config.json` of `folder`
+    /// Reads `preprocessor_config.json` of `folder`, or `processor_config.json` as transformers 5 writes it
     pub fn load(folder: &ModelFolder) -> Result<Self> {
-        let file = "preprocessor_config.json";
-        if folder.has(file) { folder.json(file) } else { Ok(Self::default()) }
+        #[derive(Deserialize)]
+        struct Processor {
+            image_processor: Normalisation,
+        }
+        let (image, whole) = ("preprocessor_config.json", "processor_config.json");
+        if folder.has(image) {
+            return folder.json(image);
+        }
+        if folder.has(whole) { Ok(folder.json::<Processor>(whole)?.image_processor) } else { Ok(Self::default()) }
     }
 
     /// `[1, 3, size, size]` f32 from `size * size` RGB pixels, row by row
     pub fn apply(&self, rgb: &[u8], size: usize) -> Result<Tensor> {
         if rgb.len() != size * size * 3 {
             let (found, expected) = (rgb.len(), size * size * 3);
-            return Err(Error::Input(format!("a picture of side {size} takes {expected} bytes of RGB, found {found}")));
+            return Err(Error::Input(format!(
+                "a picture of side {size} takes {expected} bytes of RGB, found {found}"
+            )));
         }
         let channel = |c: usize| {
             let (mean, std) = (self.image_mean[c], self.image_std[c]);

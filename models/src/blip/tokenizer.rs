@@ -22,7 +22,8 @@ impl BlipTokenizer {
             ("vocab.txt", Tokenizer::from_bytes(from_vocabulary(folder)?.to_string()))
         };
         let file = folder.label(relative);
-        let mut inner = inner.map_err(|error| Error::Tokenizer { file: file.clone(), message: error.to_string() })?;
+        let mut inner =
+            inner.map_err(|error| Error::Tokenizer { file: file.clone(), message: error.to_string() })?;
         inner.with_padding(None);
         let untruncated = inner.with_truncation(None).map(|_| ());
         untruncated.map_err(|error| Error::Tokenizer { file: file.clone(), message: error.to_string() })?;

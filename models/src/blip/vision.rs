@@ -4,17 +4,18 @@
 //! checkpoint. Patches are cut by reshaping and embedded by one product, which equals the strided convolution. Frozen
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Linear, Module};
+use candle_nn::{LayerNorm, Module};
 
 use super::config::BlipVisionConfig;
 use crate::Weights;
 use crate::activation::Activation;
+use crate::dense::Dense;
 use crate::fused_attention::{FusedQkv, Heads, attend};
 
 /// The vision tower
 pub struct BlipVision {
     patch_size: usize,
-    patches: Linear,
+    patches: Dense,
     class: Tensor,
     positions: Tensor,
     layers: Vec<Layer>,
@@ -32,7 +33,7 @@ impl BlipVision {
         let layer = |i| Layer::new(config, &weights.pp("encoder.layers").pp(i));
         Ok(Self {
             patch_size: patch,
-            patches: Linear::new(kernel.reshape((width, 3 * patch * patch))?, Some(bias)),
+            patches: Dense::new(&kernel.reshape((width, 3 * patch * patch))?, bias)?,
             class: embeddings.tensor("class_embedding", &[1, 1, width])?,
             positions: embeddings.tensor("position_embedding", &[1, count + 1, width])?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
@@ -62,11 +63,11 @@ impl BlipVision {
 struct Layer {
     norm1: LayerNorm,
     qkv: FusedQkv,
-    output: Linear,
+    output: Dense,
     norm2: LayerNorm,
-    fc1: Linear,
+    fc1: Dense,
     activation: Activation,
-    fc2: Linear,
+    fc2: Dense,
 }
 
 impl Layer {
@@ -76,11 +77,11 @@ impl Layer {
         Ok(Self {
             norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
             qkv: FusedQkv::from_one(&weights.pp("self_attn.qkv"), heads)?,
-            output: weights.pp("self_attn.projection").linear(width, width)?,
+            output: weights.pp("self_attn.projection").dense(width, width)?,
             norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
-            fc1: weights.pp("mlp.fc1").linear(width, inner)?,
+            fc1: weights.pp("mlp.fc1").dense(width, inner)?,
             activation: config.hidden_act,
-            fc2: weights.pp("mlp.fc2").linear(inner, width)?,
+            fc2: weights.pp("mlp.fc2").dense(inner, width)?,
         })
     }
 

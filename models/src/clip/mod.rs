@@ -42,7 +42,8 @@ impl ClipText {
 
     /// States of every text, each padded to the full length (77 tokens): `[texts, 77, width]` and `[texts, width]`
     pub fn encode<S: AsRef<str>>(&self, texts: &[S]) -> Result<TextStates> {
-        let ids = texts.iter().map(|text| self.tokenizer.encode(text.as_ref())).collect::<Result<Vec<_>>>()?;
+        let ids =
+            texts.iter().map(|text| self.tokenizer.encode(text.as_ref())).collect::<Result<Vec<_>>>()?;
         self.model.forward(&self.ids_tensor(&ids)?)
     }
 

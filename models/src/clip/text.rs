@@ -4,10 +4,11 @@
 //! without the leading `text_model.`. Frozen: the fused softmax and LayerNorm used here have no backward pass
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Embedding, LayerNorm, Linear, Module};
+use candle_nn::{Embedding, LayerNorm, Module};
 use serde::Deserialize;
 
 use crate::activation::Activation;
+use crate::dense::Dense;
 use crate::fused_attention::{FusedQkv, Heads, attend, causal_mask};
 use crate::{Error, ModelFolder, Result, Weights};
 
@@ -75,7 +76,7 @@ pub struct ClipTextModel {
 impl ClipTextModel {
     /// Reads `config.json` (a text model's, or a whole CLIP's) and the weights of `folder`
     pub fn load(folder: &ModelFolder, device: &Device, dtype: DType) -> Result<Self> {
-        let config = read_config(folder)?;
+        let config = ClipTextConfig::load(folder)?;
         let weights = folder.weights(device, dtype)?;
         let weights = if weights.has_below("text_model") { weights.pp("text_model") } else { weights };
         Self::new(config, &weights)
@@ -111,7 +112,9 @@ impl ClipTextModel {
         let (_, tokens) = ids.dims2()?;
         if tokens > self.config.max_position_embeddings {
             let longest = self.config.max_position_embeddings;
-            return Err(Error::Input(format!("a text of {tokens} tokens is longer than the {longest} the network reads")));
+            return Err(Error::Input(format!(
+                "a text of {tokens} tokens is longer than the {longest} the network reads"
+            )));
         }
         let mut x = self.tokens.forward(ids)?.broadcast_add(&self.positions.narrow(0, 0, tokens)?)?;
         let mask = causal_mask(tokens, 0, &x)?;
@@ -143,11 +146,11 @@ impl ClipTextModel {
 struct Layer {
     norm1: LayerNorm,
     qkv: FusedQkv,
-    output: Linear,
+    output: Dense,
     norm2: LayerNorm,
-    fc1: Linear,
+    fc1: Dense,
     activation: Activation,
-    fc2: Linear,
+    fc2: Dense,
 }
 
 impl Layer {
@@ -158,11 +161,11 @@ impl Layer {
         Ok(Self {
             norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
             qkv: FusedQkv::from_three(&attention, ["q_proj", "k_proj", "v_proj"], heads)?,
-            output: attention.pp("out_proj").linear(width, width)?,
+            output: attention.pp("out_proj").dense(width, width)?,
             norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
-            fc1: weights.pp("mlp.fc1").linear(width, inner)?,
+            fc1: weights.pp("mlp.fc1").dense(width, inner)?,
             activation: config.hidden_act,
-            fc2: weights.pp("mlp.fc2").linear(inner, width)?,
+            fc2: weights.pp("mlp.fc2").dense(inner, width)?,
         })
     }
 
@@ -175,21 +178,25 @@ impl Layer {
     }
 }
 
-fn read_config(folder: &ModelFolder) -> Result<ClipTextConfig> {
-    #[derive(Deserialize)]
-    struct Whole {
-        text_config: ClipTextConfig,
+impl ClipTextConfig {
+    /// Reads and checks `config.json`, a text model's or a whole CLIP's
+    pub fn load(folder: &ModelFolder) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Whole {
+            text_config: ClipTextConfig,
+        }
+        let raw: serde_json::Map<String, serde_json::Value> = folder.json("config.json")?;
+        let config = if raw.contains_key("text_config") {
+            folder.json::<Whole>("config.json")?.text_config
+        } else {
+            folder.json("config.json")?
+        };
+        let heads = config.num_attention_heads;
+        if heads == 0 || config.hidden_size % heads != 0 {
+            let message = format!("is {heads}, which does not divide `hidden_size` {}", config.hidden_size);
+            let field = "num_attention_heads".into();
+            return Err(Error::Config { file: folder.label("config.json"), field, message });
+        }
+        Ok(config)
     }
-    let raw: serde_json::Map<String, serde_json::Value> = folder.json("config.json")?;
-    let config = if raw.contains_key("text_config") {
-        folder.json::<Whole>("config.json")?.text_config
-    } else {
-        folder.json("config.json")?
-    };
-    let heads = config.num_attention_heads;
-    if heads == 0 || config.hidden_size % heads != 0 {
-        let message = format!("is {heads}, which does not divide `hidden_size` {}", config.hidden_size);
-        return Err(Error::Config { file: folder.label("config.json"), field: "num_attention_heads".into(), message });
-    }
-    Ok(config)
 }

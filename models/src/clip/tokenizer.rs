@@ -87,7 +87,8 @@ fn from_vocabulary(folder: &ModelFolder) -> Result<Value> {
     };
     let bytes = folder.bytes("merges.txt")?;
     let text = String::from_utf8_lossy(&bytes);
-    let merges: Vec<&str> = text.lines().filter(|line| !line.is_empty() && !line.starts_with("#version")).collect();
+    let merges: Vec<&str> =
+        text.lines().filter(|line| !line.is_empty() && !line.starts_with("#version")).collect();
     Ok(json!({
         "version": "1.0",
         "added_tokens": [special(START, &start), special(END, &end)],

@@ -9,8 +9,9 @@ use candle_core::{CpuStorage, CustomOp3, DType, Layout, Shape, Tensor, bail};
 use crate::error::Result;
 use crate::weights::Weights;
 
-/// Values of laid-out patches at a time: 4 MiB
-const TILE: usize = 1 << 20;
+/// Laid-out patches aim to stay in a core's cache (512 KiB), but a product is never narrower than this many pixels
+const TILE: usize = 1 << 17;
+const NARROWEST: usize = 512;
 
 /// How a kernel walks over the map
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +110,9 @@ impl CustomOp3 for Geometry {
         bias: &CpuStorage,
         bl: &Layout,
     ) -> candle_core::Result<(CpuStorage, Shape)> {
-        let [batch, channels, height, width] = *xl.dims() else { bail!("a convolution needs a map [B, C, H, W]") };
+        let [batch, channels, height, width] = *xl.dims() else {
+            bail!("a convolution needs a map [B, C, H, W]")
+        };
         let [outputs, inputs, ..] = *wl.dims() else { bail!("a convolution needs a weight [O, I, K, K]") };
         if inputs != channels || height + self.before + self.after < self.kernel {
             bail!("a {height}x{width} map of {channels} channels does not fit a convolution of {inputs}")
@@ -120,20 +123,21 @@ impl CustomOp3 for Geometry {
         let x = &x.as_slice::<f32>()?[start..start + batch * channels * height * width];
         let bias = &bias.as_slice::<f32>()?[bl.start_offset()..];
         let weight_layout = Layout::contiguous_with_offset((outputs, patch), wl.start_offset());
-        let tile = (TILE / (patch * columns)).clamp(1, rows);
+        let tile = (TILE / patch).max(NARROWEST).div_ceil(columns).min(rows);
         let mut out = vec![0f32; batch * outputs * rows * columns];
         let mut patches = Vec::new();
-        let pictures = x.chunks_exact(channels * height * width).zip(out.chunks_exact_mut(outputs * rows * columns));
+        let pictures =
+            x.chunks_exact(channels * height * width).zip(out.chunks_exact_mut(outputs * rows * columns));
         for (picture, out) in pictures {
             for first in (0..rows).step_by(tile) {
                 let count = tile.min(rows - first);
                 let cells = count * columns;
-                patches.clear();
                 patches.resize(patch * cells, 0f32);
                 self.lay_out(picture, (height, width), first, columns, &mut patches);
                 let laid_out = CpuStorage::F32(std::mem::take(&mut patches));
                 let cell_layout = Layout::contiguous((patch, cells));
-                let product = weight.matmul(&laid_out, (1, outputs, cells, patch), &weight_layout, &cell_layout)?;
+                let product =
+                    weight.matmul(&laid_out, (1, outputs, cells, patch), &weight_layout, &cell_layout)?;
                 let product = product.as_slice::<f32>()?.chunks_exact(cells);
                 for ((plane, product), bias) in out.chunks_exact_mut(rows * columns).zip(product).zip(bias) {
                     let plane = &mut plane[first * columns..first * columns + cells];
@@ -149,7 +153,7 @@ impl CustomOp3 for Geometry {
 }
 
 impl Geometry {
-    /// Fills zeroed `patches [C·K·K, rows·columns]` for the output rows from `first` on
+    /// Fills `patches [C·K·K, rows·columns]` for the output rows from `first` on
     fn lay_out(
         &self,
         picture: &[f32],
@@ -166,9 +170,9 @@ impl Geometry {
             let plane = &picture[channel * height * width..][..height * width];
             for (offset, line) in patch.chunks_exact_mut(columns).enumerate() {
                 let y = (first + offset) * self.stride + ky;
-                if y >= self.before && y - self.before < height {
-                    let source = &plane[(y - self.before) * width..][..width];
-                    self.line(source, kx, line);
+                match y.checked_sub(self.before).filter(|y| *y < height) {
+                    Some(y) => self.line(&plane[y * width..][..width], kx, line),
+                    None => line.fill(0.0),
                 }
             }
         }
@@ -177,14 +181,13 @@ impl Geometry {
     /// One row of the map as kernel column `kx` meets it
     fn line(&self, source: &[f32], kx: usize, line: &mut [f32]) {
         let skip = self.before.saturating_sub(kx).div_ceil(self.stride).min(line.len());
-        let start = skip * self.stride + kx - self.before;
-        let Some(source) = source.get(start..) else { return };
-        let line = &mut line[skip..];
+        let source = source.get(skip * self.stride + kx - self.before..).unwrap_or_default();
+        let (padding, line) = line.split_at_mut(skip);
+        padding.fill(0.0);
+        let (line, padding) = line.split_at_mut(source.len().div_ceil(self.stride).min(line.len()));
+        padding.fill(0.0);
         match self.stride {
-            1 => {
-                let count = line.len().min(source.len());
-                line[..count].copy_from_slice(&source[..count]);
-            }
+            1 => line.copy_from_slice(&source[..line.len()]),
             stride => line.iter_mut().zip(source.iter().step_by(stride)).for_each(|(to, from)| *to = *from),
         }
     }

@@ -2,8 +2,8 @@
 
 use candle_core::{CpuStorage, CustomOp3, DType, Layout, Module, Shape, Tensor, bail};
 
-use super::exp::exp;
 use crate::error::Result;
+use crate::exp::exp;
 use crate::weights::Weights;
 
 /// A frozen group norm, with or without SiLU behind it

@@ -3,7 +3,6 @@
 //! Everything here is frozen: operations are fused and carry no gradients. Weight names are diffusers'
 
 mod conv;
-mod exp;
 mod group_norm;
 mod perceiver;
 mod resnet;

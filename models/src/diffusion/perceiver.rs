@@ -27,7 +27,8 @@ impl InputNorm {
         if *self == Self::MinusOneOne {
             return Ok(rgb.affine(2.0, -1.0)?);
         }
-        let constant = |values: [f32; 3]| Tensor::new(&values, rgb.device())?.reshape((3, 1, 1))?.to_dtype(rgb.dtype());
+        let constant =
+            |values: [f32; 3]| Tensor::new(&values, rgb.device())?.reshape((3, 1, 1))?.to_dtype(rgb.dtype());
         let (mean, std) = (constant(IMAGENET_MEAN)?, constant(IMAGENET_STD)?);
         let once = |x: &Tensor| x.broadcast_sub(&mean)?.broadcast_div(&std);
         Ok(once(&once(rgb)?)?)
@@ -85,7 +86,8 @@ impl Perceiver {
     /// The latent `[1, 4, H/8, W/8]` of a normalised picture `[1, 3, H, W]`, scaled as the options say
     pub fn latent(&self, picture: &Tensor) -> Result<Tensor> {
         match *picture.dims() {
-            [1, _, height, width] if [height, width].iter().all(|side| side.is_multiple_of(self.reduction)) => {}
+            [1, _, height, width]
+                if [height, width].iter().all(|side| side.is_multiple_of(self.reduction)) => {}
             ref dims => {
                 return Err(Error::Input(format!(
                     "pictures are perceived one at a time, with sides divisible by {}, got {dims:?}\nhint: resize or \

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
-use super::exp::exp;
+use crate::exp::exp;
 
 /// Softmax over the last dimension of `scores · scale`
 pub(super) fn softmax(scores: &Tensor, scale: f64) -> Result<Tensor> {

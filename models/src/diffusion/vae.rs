@@ -70,12 +70,19 @@ impl Config {
         if let Some(kind) = self.down_block_types.iter().find(|kind| *kind != "DownEncoderBlock2D") {
             return wrong("down_block_types", format!("holds `{kind}`, only `DownEncoderBlock2D` is known"));
         }
-        if self.block_out_channels.is_empty() || self.block_out_channels.len() != self.down_block_types.len() {
-            return wrong("block_out_channels", "must name the channels of each of `down_block_types`".into());
+        if self.block_out_channels.is_empty() || self.block_out_channels.len() != self.down_block_types.len()
+        {
+            return wrong(
+                "block_out_channels",
+                "must name the channels of each of `down_block_types`".into(),
+            );
         }
         let groups = self.norm_num_groups;
         if groups == 0 || self.block_out_channels.iter().any(|channels| !channels.is_multiple_of(groups)) {
-            return wrong("norm_num_groups", format!("is {groups}, which does not divide `block_out_channels`"));
+            return wrong(
+                "norm_num_groups",
+                format!("is {groups}, which does not divide `block_out_channels`"),
+            );
         }
         match self.act_fn.as_str() {
             "silu" | "swish" => Ok(()),
@@ -170,7 +177,9 @@ impl VaeEncoder {
     fn check(&self, dims: &[usize]) -> Result<()> {
         let sides = |side: usize| side > 0 && side.is_multiple_of(self.reduction);
         match *dims {
-            [1, channels, height, width] if channels == self.in_channels && sides(height) && sides(width) => Ok(()),
+            [1, channels, height, width] if channels == self.in_channels && sides(height) && sides(width) => {
+                Ok(())
+            }
             _ => Err(Error::Input(format!(
                 "the VAE takes one picture `[1, {}, height, width]` with sides divisible by {}, got {dims:?}",
                 self.in_channels, self.reduction

@@ -49,7 +49,11 @@ impl Attention {
     }
 
     /// As [`Attention::forward`], with the probabilities `[N, M]` averaged over the heads
-    pub(super) fn forward_with_map(&self, x: &Tensor, source: &Tensor) -> candle_core::Result<(Tensor, Tensor)> {
+    pub(super) fn forward_with_map(
+        &self,
+        x: &Tensor,
+        source: &Tensor,
+    ) -> candle_core::Result<(Tensor, Tensor)> {
         let (query, key, value) = self.project(x, source)?;
         let probabilities = self.probabilities(&query, &key)?;
         let map = probabilities.mean(0)?;
@@ -58,23 +62,9 @@ impl Attention {
 
     /// Queries, keys and values, each `[heads, tokens, C/heads]`
     fn project(&self, x: &Tensor, source: &Tensor) -> candle_core::Result<(Tensor, Tensor, Tensor)> {
-        let query = x.matmul(&self.query.t()?)?;
-        let key_value = source.matmul(&self.key_value.t()?)?;
-        let channels = key_value.dim(1)? / 2;
-        let key = key_value.narrow(1, 0, channels)?;
-        let value = key_value.narrow(1, channels, channels)?;
-        Ok((self.split(&query)?, self.split(&key)?, self.split(&value)?))
-    }
-
-    fn split(&self, x: &Tensor) -> candle_core::Result<Tensor> {
-        let (tokens, channels) = x.dims2()?;
-        let width = channels / self.heads;
-        // Columns of a narrowed tensor keep their stride when cut into heads, so no copy is needed on the CPU.
-        let heads = (0..self.heads).map(|head| x.narrow(1, head * width, width));
-        match self.heads {
-            1 => x.reshape((1, tokens, channels)),
-            _ => Tensor::stack(&heads.collect::<candle_core::Result<Vec<_>>>()?, 0),
-        }
+        let query = split(&x.matmul(&self.query.t()?)?, self.heads)?;
+        let key_value = split(&source.matmul(&self.key_value.t()?)?, 2 * self.heads)?;
+        Ok((query, key_value.narrow(0, 0, self.heads)?, key_value.narrow(0, self.heads, self.heads)?))
     }
 
     fn probabilities(&self, query: &Tensor, key: &Tensor) -> candle_core::Result<Tensor> {
@@ -87,4 +77,11 @@ impl Attention {
         let flat = attended.transpose(0, 1)?.reshape((tokens, ()))?;
         flat.matmul(&self.out.t()?)?.broadcast_add(&self.out_bias)
     }
+}
+
+/// `[N, C]` cut into `[parts, N, C/parts]`; the CPU multiplies the strided view as it is, other devices need a copy
+fn split(x: &Tensor, parts: usize) -> candle_core::Result<Tensor> {
+    let (tokens, channels) = x.dims2()?;
+    let view = x.reshape((tokens, parts, channels / parts))?.transpose(0, 1)?;
+    if x.device().is_cpu() { Ok(view) } else { view.contiguous() }
 }

@@ -59,7 +59,12 @@ impl Layer {
         Ok(Self { resnet, transformer })
     }
 
-    fn forward(&self, x: &Tensor, context: &Tensor, maps: Option<&mut Vec<Tensor>>) -> candle_core::Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        context: &Tensor,
+        maps: Option<&mut Vec<Tensor>>,
+    ) -> candle_core::Result<Tensor> {
         let x = self.resnet.forward(x)?;
         match &self.transformer {
             Some(transformer) => transformer.forward(&x, context, maps),

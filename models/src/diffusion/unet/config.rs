@@ -29,7 +29,8 @@ impl PerLevel {
     }
 
     fn fits(&self, levels: usize) -> bool {
-        let count = matches!(self, Self::Same(_)) || matches!(self, Self::Each(values) if values.len() == levels);
+        let count =
+            matches!(self, Self::Same(_)) || matches!(self, Self::Each(values) if values.len() == levels);
         count && (0..levels).all(|level| self.at(level) > 0)
     }
 }
@@ -194,7 +195,10 @@ impl Config {
         ];
         for (field, found, known) in kinds {
             if found.len() != levels {
-                return Some((field, format!("names {} blocks for {levels} `block_out_channels`", found.len())));
+                return Some((
+                    field,
+                    format!("names {} blocks for {levels} `block_out_channels`", found.len()),
+                ));
             }
             if let Some(kind) = found.iter().find(|kind| !known.contains(&kind.as_str())) {
                 return Some((field, format!("holds `{kind}`, known are `{}` and `{}`", known[0], known[1])));
@@ -211,7 +215,10 @@ impl Config {
         }
         let groups = self.norm_num_groups;
         if groups == 0 || self.block_out_channels.iter().any(|channels| !channels.is_multiple_of(groups)) {
-            return Some(("norm_num_groups", format!("is {groups}, which does not divide `block_out_channels`")));
+            return Some((
+                "norm_num_groups",
+                format!("is {groups}, which does not divide `block_out_channels`"),
+            ));
         }
         let uneven = |level: &usize| {
             !self.block_out_channels[*level].is_multiple_of(self.attention_head_dim.at(*level))

@@ -69,9 +69,7 @@ impl Unet {
             conv_in,
             down: (0..levels).map(|i| DownBlock::new(&plan, &down.pp(i), i)).collect::<Result<_>>()?,
             mid: MidBlock::new(&plan, &weights.pp("mid_block"))?,
-            up: (0..levels)
-                .map(|i| UpBlock::new(&plan, &up.pp(i), levels - 1 - i))
-                .collect::<Result<_>>()?,
+            up: (0..levels).map(|i| UpBlock::new(&plan, &up.pp(i), levels - 1 - i)).collect::<Result<_>>()?,
             config: config.clone(),
         })
     }

@@ -88,7 +88,12 @@ impl Block {
         })
     }
 
-    fn forward(&self, x: &Tensor, context: &Tensor, maps: Option<&mut Vec<Tensor>>) -> candle_core::Result<Tensor> {
+    fn forward(
+        &self,
+        x: &Tensor,
+        context: &Tensor,
+        maps: Option<&mut Vec<Tensor>>,
+    ) -> candle_core::Result<Tensor> {
         let normal = self.norms[0].forward(x)?;
         let x = (x + self.self_attention.forward(&normal, &normal)?)?;
         let normal = self.norms[1].forward(&x)?;

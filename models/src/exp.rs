@@ -9,7 +9,7 @@ const ROUND: f32 = 12_582_912.0;
 
 /// e^x, with x held within ±87 so that the result is normal
 #[inline(always)]
-pub(super) fn exp(x: f32) -> f32 {
+pub(crate) fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 87.0);
     let power = (x * std::f32::consts::LOG2_E + ROUND) - ROUND;
     let rest = (x - power * LN_2_HIGH) - power * LN_2_LOW;

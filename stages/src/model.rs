@@ -1,0 +1,186 @@
+//! Which files does the option `model:` name? `builtin:tiny`, or a folder in the layout of Hugging Face
+//!
+//! A model is a folder of parts: `vlm/` (BLIP), `tokenizer/` and `text_encoder/` (CLIP), `vae/` and `unet/` (Stable
+//! Diffusion). A stage asks for the parts it uses; what is missing is a problem of the plan, and what is there becomes
+//! the stage's dependencies. Weights are never read here.
+
+use affectflow_models::{ModelFolder, builtin};
+use affectflow_pipeline::digest::Digest;
+use affectflow_pipeline::error::{Problem, StageError};
+use affectflow_pipeline::stage::{Dependency, Inputs};
+
+/// What `model:` is when the file does not say.
+pub const DEFAULT: &str = "builtin:tiny";
+
+/// A part of a model, in a subfolder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// The captioner, `vlm/`.
+    Vlm,
+    /// CLIP's tokenizer, `tokenizer/`.
+    Tokenizer,
+    /// CLIP's text network, `text_encoder/`.
+    TextEncoder,
+    /// The autoencoder, `vae/`.
+    Vae,
+    /// The denoiser, `unet/`.
+    Unet,
+}
+
+impl Part {
+    fn folder(self) -> &'static str {
+        match self {
+            Part::Vlm => "vlm",
+            Part::Tokenizer => "tokenizer",
+            Part::TextEncoder => "text_encoder",
+            Part::Vae => "vae",
+            Part::Unet => "unet",
+        }
+    }
+
+    /// Files that must be there: of each entry the first alternative that is whole.
+    fn files(self) -> &'static [&'static [&'static [&'static str]]] {
+        match self {
+            Part::Vlm => &[&[&["config.json"]], &[&["tokenizer.json"], &["vocab.txt"]]],
+            Part::Tokenizer => &[&[&["tokenizer.json"], &["vocab.json", "merges.txt"]]],
+            Part::TextEncoder | Part::Vae | Part::Unet => &[&[&["config.json"]]],
+        }
+    }
+
+    fn optional(self) -> Option<&'static str> {
+        (self == Part::Vlm).then_some("preprocessor_config.json")
+    }
+}
+
+/// A model as an option names it.
+#[derive(Debug, Clone)]
+pub struct Model {
+    option: &'static str,
+    folder: ModelFolder,
+}
+
+impl Model {
+    /// The model that `option` names with `value`.
+    pub fn resolve(option: &'static str, value: &str, inputs: &Inputs) -> Result<Self, Problem> {
+        let problem = |message: String, hint: String| Problem::new(message).option(option).hint(hint);
+        if let Some(name) = value.strip_prefix("builtin:") {
+            let folder = builtin::builtin(name).ok_or_else(|| {
+                let known: Vec<_> = builtin::NAMES.iter().map(|name| format!("`builtin:{name}`")).collect();
+                problem(format!("there is no model `{value}`"), format!("built into the program: {}", known.join(", ")))
+            })?;
+            return Ok(Model { option, folder });
+        }
+        if value.starts_with("hf:") {
+            return Err(problem(
+                format!("downloading `{value}` is not there yet"),
+                "download it, for instance with `hf download`, and give its folder".into(),
+            ));
+        }
+        let folder = ModelFolder::disk(inputs.path(value.as_ref())).map_err(|error| problem_of(option, &error))?;
+        Ok(Model { option, folder })
+    }
+
+    /// The part in its subfolder.
+    pub fn part(&self, part: Part) -> Result<ModelPart, Problem> {
+        self.check(part, self.folder.sub(part.folder()))
+    }
+
+    /// The part in its subfolder, or in the folder itself where that holds a `config.json`: a checkpoint as downloaded.
+    pub fn part_or_itself(&self, part: Part) -> Result<ModelPart, Problem> {
+        match self.folder.has("config.json") {
+            true => self.check(part, self.folder.clone()),
+            false => self.part(part),
+        }
+    }
+
+    fn check(&self, part: Part, folder: ModelFolder) -> Result<ModelPart, Problem> {
+        let mut names = Vec::new();
+        for alternatives in part.files() {
+            let whole = alternatives.iter().find(|files| files.iter().all(|file| folder.has(file)));
+            let files = whole.ok_or_else(|| self.missing(&folder, alternatives))?;
+            names.extend(files.iter().map(|file| file.to_string()));
+        }
+        names.extend(part.optional().filter(|file| folder.has(file)).map(str::to_owned));
+        if part != Part::Tokenizer {
+            names.extend(folder.weight_files().map_err(|error| problem_of(self.option, &error))?);
+        }
+        let depends = names.iter().map(|name| dependency(part, &folder, name)).collect::<Result<_, _>>();
+        let depends = depends.map_err(|error| problem_of(self.option, &error))?;
+        Ok(ModelPart { option: self.option, folder, depends })
+    }
+
+    fn missing(&self, folder: &ModelFolder, alternatives: &[&[&str]]) -> Problem {
+        let absent = alternatives.first().and_then(|files| files.iter().find(|file| !folder.has(file)));
+        let others: Vec<String> = alternatives.iter().skip(1).map(|files| quoted(files)).collect();
+        let hint = match others.is_empty() {
+            true => "give a folder with `vlm`, `tokenizer`, `text_encoder`, `vae` and `unet` as Hugging Face lays them out".into(),
+            false => format!("{} would do as well", others.join(" or ")),
+        };
+        Problem::new(format!("the model lacks `{}`", folder.label(absent.unwrap_or(&"config.json"))))
+            .option(self.option)
+            .hint(hint)
+    }
+}
+
+/// A part whose files are all there.
+#[derive(Debug, Clone)]
+pub struct ModelPart {
+    option: &'static str,
+    /// Its folder.
+    pub folder: ModelFolder,
+    /// The files that a network made of it depends on.
+    pub depends: Vec<Dependency>,
+}
+
+impl ModelPart {
+    /// What `read` makes of the folder's configuration; an error becomes a problem of the option.
+    pub fn config<T>(&self, read: impl FnOnce(&ModelFolder) -> affectflow_models::Result<T>) -> Result<T, Problem> {
+        read(&self.folder).map_err(|error| problem_of(self.option, &error))
+    }
+}
+
+fn dependency(part: Part, folder: &ModelFolder, file: &str) -> affectflow_models::Result<Dependency> {
+    let name = format!("{}/{file}", part.folder());
+    Ok(match folder.path(file) {
+        Some(path) => Dependency::File { name, path },
+        None => Dependency::Content { digest: Digest::of(&folder.bytes(file)?), name },
+    })
+}
+
+fn quoted(files: &[&str]) -> String {
+    files.iter().map(|file| format!("`{file}`")).collect::<Vec<_>>().join(" with ")
+}
+
+fn problem_of(option: &str, error: &affectflow_models::Error) -> Problem {
+    let text = error.to_string();
+    let (message, hint) = parted(&text);
+    let problem = Problem::new(message).option(option);
+    hint.into_iter().fold(problem, Problem::hint)
+}
+
+/// A network's error as a stage's, its hint apart.
+pub fn stage_error(error: affectflow_models::Error) -> StageError {
+    let text = error.to_string();
+    let (message, hint) = parted(&text);
+    hint.into_iter().fold(StageError::new(message), StageError::hint)
+}
+
+fn parted(text: &str) -> (&str, Option<&str>) {
+    match text.split_once("\nhint: ") {
+        Some((message, hint)) => (message, Some(hint)),
+        None => (text, None),
+    }
+}
+
+/// The device of candle behind the engine's.
+pub fn device(device: affectflow_pipeline::run::context::Device) -> Result<affectflow_models::Device, StageError> {
+    use affectflow_pipeline::run::context::Device;
+    let (name, opened) = match device {
+        Device::Cpu => return Ok(affectflow_models::Device::Cpu),
+        Device::Cuda(number) => (format!("cuda:{number}"), affectflow_models::Device::new_cuda(number)),
+        Device::Metal => ("metal".into(), affectflow_models::Device::new_metal(0)),
+    };
+    opened.map_err(|error| {
+        StageError::new(format!("cannot open the device `{name}`: {error}")).hint("use `--device cpu`, or a build with that device")
+    })
+}
