@@ -70,6 +70,11 @@ impl Context {
         }
     }
 
+    /// The same with somebody listening and a stop sign to set, for tests of a stage.
+    pub fn watched(self, observer: Arc<dyn Observer>, interrupt: Arc<AtomicBool>) -> Self {
+        Context { observer, interrupt, ..self }
+    }
+
     /// The device to compute on.
     pub fn device(&self) -> Device {
         self.device

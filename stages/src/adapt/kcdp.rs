@@ -48,7 +48,7 @@ pub fn run(stage: &Adapting, rows: &TableRows, cx: &Context) -> StageResult<Trai
     let aligner = Aligner::new(&meta, inputs.layout(), prompts.clone(), &mut parameters)?;
     let visual = aligner.fpn.out_width();
     let head = Head::new(&stage.options, visual, inputs.tokens(), stage.classes.len(), &mut parameters)?;
-    let training = Training { options: &stage.options, filter: meta.filter, aligner, head, inputs, rows, roles, cx };
+    let training = Training { options: &stage.options, filter: meta.filter, aligner, head, inputs, rows, roles: &roles, cx };
     training.train(&parameters, &stage.classes)?;
 
     let all: Vec<u32> = (0..rows.len() as u32).collect();
@@ -66,13 +66,13 @@ struct Training<'a> {
     head: Head,
     inputs: Inputs<'a>,
     rows: &'a TableRows,
-    roles: Roles,
+    roles: &'a Roles,
     cx: &'a Context,
 }
 
 impl Training<'_> {
     fn train(&self, parameters: &Parameters, classes: &[String]) -> StageResult<()> {
-        let (options, roles) = (self.options, &self.roles);
+        let (options, roles) = (self.options, self.roles);
         let mut source = match options.balance_classes {
             true => Stream::balanced(self.rows, &roles.train, &roles.labels, options.batch, options.seed, "source"),
             false => Stream::new(self.rows, &roles.train, options.batch, options.seed, "source"),

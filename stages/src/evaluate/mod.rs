@@ -105,7 +105,11 @@ impl Stage for Evaluate {
         let mut consumes = vec![PREDICTION, PROBABILITIES, LABEL, EVAL_LABEL, DOMAIN, SPLIT, DATASET];
         let pseudo = arrives(PSEUDO_LABEL);
         consumes.extend(pseudo.then_some(PSEUDO_LABEL));
-        consumes.extend(group.as_deref().filter(|name| !consumes.contains(name)).map(|name| name).into_iter().collect::<Vec<_>>());
+        if let Some(name) = group.as_deref()
+            && !consumes.contains(&name)
+        {
+            consumes.push(name);
+        }
         let work = Work::Table(Arc::new(Scoring { options, classes, group: group.clone(), pseudo }));
         let planned = Planned::new(&consumes, Vec::new(), work);
         Ok(Planned { provides: vec![METRICS.into()], ..planned })
