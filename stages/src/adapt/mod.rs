@@ -46,6 +46,7 @@ impl Stage for Adapt {
             version: 1,
             summary: "Trains the classifier on source labels and target pseudo-labels, and predicts every row",
             shape: Shape::Table,
+            scores: false,
             columns: &[
                 (PREDICTION, "int32", "likeliest class"),
                 (PROBABILITIES, "tensor float32 [classes]", "probability of each class"),

@@ -82,6 +82,7 @@ impl Stage for Evaluate {
             version: 1,
             summary: "Scores the predictions: accuracy, macro-F1, per class, confusion, 95% intervals",
             shape: Shape::Table,
+            scores: true,
             columns: &[],
             example: "evaluate: { kind: evaluate, config: { bootstrap: 1000 } }",
         }

@@ -152,6 +152,7 @@ impl Stage for Label {
             version: 1,
             summary: "Learns on the source how pictures and emotion words go together, and gives pseudo-labels to the target",
             shape: Shape::Table,
+            scores: false,
             columns: &[
                 (ALIGNMENT, "tensor float32 [classes]", "one score a class: cosine over temperature; its softmax is the probability"),
                 (PSEUDO_LABEL, "int32, nullable", "class of a target row; null where rejected, and in the source"),
