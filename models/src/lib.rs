@@ -7,6 +7,7 @@ mod dense;
 pub mod error;
 mod fused_attention;
 pub mod model_folder;
+mod small_ops;
 pub mod weights;
 
 pub use error::{Error, Result};
