@@ -18,6 +18,7 @@ pub mod moe;
 pub mod optim;
 pub mod parameters;
 pub mod statistics;
+mod small_ops;
 pub mod weights;
 
 pub use candle_core::{DType, Device, Tensor};
