@@ -22,7 +22,8 @@ const LINK_DIGEST: &str = "digest_column";
 /// The field of a column that is not stored but read through a link: column `uri` says where, column `digest`
 /// (fixed-size binary, 16 bytes) what the bytes must be.
 pub fn linked_field(name: &str, uri: &str, digest: &str) -> FieldRef {
-    let metadata: HashMap<String, String> = [(LINK_URI.to_owned(), uri.to_owned()), (LINK_DIGEST.to_owned(), digest.to_owned())].into();
+    let metadata: HashMap<String, String> =
+        [(LINK_URI.to_owned(), uri.to_owned()), (LINK_DIGEST.to_owned(), digest.to_owned())].into();
     Arc::new(Field::new(name, DataType::Binary, true).with_metadata(metadata))
 }
 
@@ -184,7 +185,8 @@ impl Batch {
 
     /// Digest of every cell of a column.
     pub fn digests(&self, name: &str) -> Result<Vec<Digest>, Error> {
-        let at = self.position(name).ok_or_else(|| Error::Internal(format!("no column `{name}` in a batch")))?;
+        let at =
+            self.position(name).ok_or_else(|| Error::Internal(format!("no column `{name}` in a batch")))?;
         match &self.columns[at] {
             Column::Values(values) => match values.digests.get() {
                 Some(digests) => Ok(digests.clone()),
@@ -198,8 +200,12 @@ impl Batch {
                 let (_, digest) = self.link(at)?;
                 let digests = self.memory(digest)?;
                 let digests = digests.as_any().downcast_ref::<FixedSizeBinaryArray>();
-                let digests = digests.ok_or_else(|| Error::Internal(format!("the digests of `{name}` are not binary")))?;
-                Ok(digests.iter().map(|d| d.and_then(|d| d.try_into().ok()).map(Digest).unwrap_or_default()).collect())
+                let digests = digests
+                    .ok_or_else(|| Error::Internal(format!("the digests of `{name}` are not binary")))?;
+                Ok(digests
+                    .iter()
+                    .map(|d| d.and_then(|d| d.try_into().ok()).map(Digest).unwrap_or_default())
+                    .collect())
             }
         }
     }
@@ -209,7 +215,8 @@ impl Batch {
     }
 
     fn link(&self, at: usize) -> Result<(&str, &str), Error> {
-        link_of(&self.schema.fields()[at + 1]).ok_or_else(|| Error::Internal("a linked column without its link".into()))
+        link_of(&self.schema.fields()[at + 1])
+            .ok_or_else(|| Error::Internal("a linked column without its link".into()))
     }
 
     fn memory(&self, name: &str) -> Result<&ArrayRef, Error> {
@@ -233,15 +240,24 @@ impl Loader {
     }
 
     /// `id` and the named columns, as values. A row whose link cannot be read is left out and reported.
-    pub fn load(&self, batch: &Batch, columns: &[String], failures: &mut Failures) -> Result<RecordBatch, Error> {
+    pub fn load(
+        &self,
+        batch: &Batch,
+        columns: &[String],
+        failures: &mut Failures,
+    ) -> Result<RecordBatch, Error> {
         let mut fields = vec![batch.schema.fields()[0].clone()];
         let mut arrays: Vec<ArrayRef> = vec![Arc::new(batch.ids.clone())];
         for name in columns.iter().filter(|name| *name != "id") {
-            let at = batch.position(name).ok_or_else(|| Error::Internal(format!("no column `{name}` in a batch")))?;
+            let at = batch
+                .position(name)
+                .ok_or_else(|| Error::Internal(format!("no column `{name}` in a batch")))?;
             fields.push(batch.schema.fields()[at + 1].clone());
             arrays.push(match &batch.columns[at] {
                 Column::Values(values) => values.array.clone(),
-                Column::Stored(stored) => stored.entries.read(stored.column, &stored.places, &stored.digests)?,
+                Column::Stored(stored) => {
+                    stored.entries.read(stored.column, &stored.places, &stored.digests)?
+                }
                 Column::Linked => self.follow(batch, at, failures)?,
             });
         }
@@ -256,7 +272,11 @@ impl Loader {
         let digests = batch.digests(name)?;
         let mut values = Vec::with_capacity(batch.len());
         for row in 0..batch.len() {
-            let read = if uris.is_null(row) { Err("no `uri`".to_owned()) } else { self.registry.read(uris.value(row)) };
+            let read = if uris.is_null(row) {
+                Err("no `uri`".to_owned())
+            } else {
+                self.registry.read(uris.value(row))
+            };
             let read = read.and_then(|bytes| match Digest::of(&bytes) == digests[row] {
                 true => Ok(bytes),
                 false => Err(format!("`{}` changed while the run was under way; run again", uris.value(row))),
@@ -284,5 +304,6 @@ pub(crate) fn string_column(rows: &RecordBatch, at: usize) -> Result<StringArray
 
 fn downcast(array: &ArrayRef) -> Result<StringArray, Error> {
     let strings = array.as_any().downcast_ref::<StringArray>().cloned();
-    strings.ok_or_else(|| Error::Internal(format!("a column of {} where text was expected", array.data_type())))
+    strings
+        .ok_or_else(|| Error::Internal(format!("a column of {} where text was expected", array.data_type())))
 }

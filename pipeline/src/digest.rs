@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use arrow::array::{Array, AsArray};
 use arrow::array::ArrayRef;
+use arrow::array::{Array, AsArray};
 use arrow::datatypes::DataType;
 
 use crate::error::Error;
@@ -89,7 +89,10 @@ fn encode(array: &dyn Array, row: usize, out: &mut Vec<u8>) -> Result<(), Error>
         DataType::FixedSizeList(item, width) if item.data_type().is_primitive() => {
             let size = item.data_type().primitive_width().unwrap_or(1) * *width as usize;
             let values = array.as_fixed_size_list().value(row).to_data();
-            out.extend(&values.buffers()[0].as_slice()[values.offset() * (size / (*width).max(1) as usize)..][..size]);
+            out.extend(
+                &values.buffers()[0].as_slice()[values.offset() * (size / (*width).max(1) as usize)..]
+                    [..size],
+            );
         }
         DataType::Struct(_) => {
             for column in array.as_struct().columns() {

@@ -29,7 +29,8 @@ impl<S: Stage> Kind for S {
     }
 
     fn plan(&self, options: &Value, inputs: &Inputs) -> Result<(Planned, Value), Problem> {
-        let options: S::Options = serde_json::from_value(options.clone()).map_err(|e| Problem::new(e.to_string()))?;
+        let options: S::Options =
+            serde_json::from_value(options.clone()).map_err(|e| Problem::new(e.to_string()))?;
         let full = serde_json::to_value(&options).map_err(|e| Problem::new(e.to_string()))?;
         Ok((Stage::plan(self, options, inputs)?, full))
     }

@@ -4,9 +4,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, make_array};
+use arrow::array::{
+    Array, ArrayRef, FixedSizeBinaryArray, FixedSizeListArray, Float16Array, Float32Array, RecordBatch,
+    make_array,
+};
 use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, FieldRef};
+use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 
 use crate::error::Error;
 
@@ -106,6 +109,29 @@ pub(crate) fn disk_field(field: &FieldRef) -> FieldRef {
     Arc::new(Field::new(field.name(), binary, true).with_metadata(metadata))
 }
 
+/// The field as batches carry it, from the field on disk.
+pub(crate) fn memory_field(disk: &FieldRef) -> FieldRef {
+    let dtype = match disk.metadata().get(DTYPE).map(String::as_str) {
+        Some("float16") => Dtype::Float16,
+        Some("float32") => Dtype::Float32,
+        _ => return disk.clone(),
+    };
+    let mut metadata = disk.metadata().clone();
+    metadata.remove(DTYPE);
+    let shape = shape(disk).unwrap_or_default();
+    metadata.remove(SHAPE);
+    let memory = field(disk.name(), dtype, &shape);
+    metadata.extend(memory.metadata().clone());
+    Arc::new(memory.as_ref().clone().with_metadata(metadata))
+}
+
+/// A batch read from disk as stages see it.
+pub(crate) fn batch_from_disk(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+    let fields: Vec<FieldRef> = batch.schema().fields().iter().map(memory_field).collect();
+    let arrays = fields.iter().zip(batch.columns()).map(|(field, array)| from_disk(field, array));
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields.clone())), arrays.collect::<Result<_, _>>()?)?)
+}
+
 /// The column as written to disk, sharing the buffer.
 pub(crate) fn to_disk(field: &FieldRef, array: &ArrayRef) -> Result<ArrayRef, Error> {
     let Some((dtype, width)) = dtype(field) else { return Ok(array.clone()) };
@@ -133,5 +159,10 @@ pub(crate) fn from_disk(field: &FieldRef, array: &ArrayRef) -> Result<ArrayRef, 
         .align_buffers(true)
         .build()?;
     let item = Arc::new(Field::new("item", dtype.arrow(), false));
-    Ok(Arc::new(FixedSizeListArray::try_new(item, width as i32, make_array(values), binary.nulls().cloned())?))
+    Ok(Arc::new(FixedSizeListArray::try_new(
+        item,
+        width as i32,
+        make_array(values),
+        binary.nulls().cloned(),
+    )?))
 }

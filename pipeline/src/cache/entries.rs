@@ -10,6 +10,7 @@ use arrow::datatypes::FieldRef;
 
 use super::Cache;
 use super::segment::{Rows, Segment, Sidecar, encode};
+use crate::batch::Column;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 
@@ -37,7 +38,12 @@ struct Stored {
 
 impl Entries {
     /// Opens the segments in a folder: all of them, or those named. Damaged files are moved aside and reported as warnings.
-    pub fn open(cache: Arc<Cache>, folder: String, fields: Vec<FieldRef>, only: Option<&[String]>) -> Result<Self, Error> {
+    pub fn open(
+        cache: Arc<Cache>,
+        folder: String,
+        fields: Vec<FieldRef>,
+        only: Option<&[String]>,
+    ) -> Result<Self, Error> {
         let listed = cache.list(&folder)?;
         let sizes: HashMap<&str, u64> = listed.iter().map(|item| (item.name.as_str(), item.size)).collect();
         let mut segments = Vec::new();
@@ -48,7 +54,11 @@ impl Entries {
             }
             let has_sidecar = sizes.contains_key(format!("{name}.keys").as_str());
             if let Some(sidecar) = open_sidecar(&cache, &folder, name, item.size, has_sidecar, &fields)? {
-                segments.push(Arc::new(Stored { name: name.to_owned(), sidecar, segment: Default::default() }));
+                segments.push(Arc::new(Stored {
+                    name: name.to_owned(),
+                    sidecar,
+                    segment: Default::default(),
+                }));
             }
         }
         Ok(Entries { cache, folder, fields, segments: RwLock::new(segments), sequence: AtomicU32::new(0) })
@@ -68,14 +78,33 @@ impl Entries {
     pub fn find(&self, keys: &[Digest]) -> Vec<Option<Place>> {
         let segments = self.segments();
         let newest = || segments.iter().enumerate().rev();
-        let find = |key| newest().find_map(|(s, stored)| Some(Place { segment: s as u32, row: stored.sidecar.find(key)? }));
+        let find = |key| {
+            newest().find_map(|(s, stored)| Some(Place { segment: s as u32, row: stored.sidecar.find(key)? }))
+        };
         keys.iter().map(find).collect()
     }
 
     /// Digest of every cell of a column at the given places.
     pub fn digests(&self, column: usize, places: &[Place]) -> Arc<[Digest]> {
         let segments = self.segments();
-        places.iter().map(|place| segments[place.segment as usize].sidecar.digest(column, place.row)).collect()
+        places
+            .iter()
+            .map(|place| segments[place.segment as usize].sidecar.digest(column, place.row))
+            .collect()
+    }
+
+    /// The stage's own columns at the given places, as a light batch carries them.
+    pub fn columns(self: &Arc<Self>, places: &Arc<[Place]>) -> Vec<(&str, Column)> {
+        let column = |column: usize| {
+            let digests = self.digests(column, places);
+            Column::Stored(crate::batch::Stored {
+                entries: self.clone(),
+                column,
+                digests,
+                places: places.clone(),
+            })
+        };
+        self.fields.iter().enumerate().map(|(at, field)| (field.name().as_str(), column(at))).collect()
     }
 
     /// Writes rows as one segment and makes them durable; their places are those of [`find`](Self::find) from then on.
@@ -119,24 +148,35 @@ impl Entries {
             [] => Ok(new_empty_array(field.data_type())),
             [only] => Ok(only.clone()),
             _ => {
-                let indices: Vec<_> = indices.into_iter().map(|(segment, row)| (slots[&segment], row)).collect();
+                let indices: Vec<_> =
+                    indices.into_iter().map(|(segment, row)| (slots[&segment], row)).collect();
                 Ok(interleave(&arrays.iter().map(|a| a.as_ref()).collect::<Vec<_>>(), &indices)?)
             }
         }
     }
 
-    fn read_segment(&self, stored: &Stored, field: &FieldRef, rows: &[u32], expected: &[Digest]) -> Result<ArrayRef, Error> {
+    fn read_segment(
+        &self,
+        stored: &Stored,
+        field: &FieldRef,
+        rows: &[u32],
+        expected: &[Digest],
+    ) -> Result<ArrayRef, Error> {
         let path = format!("{}/{}.parquet", self.folder, stored.name);
         let segment = match stored.segment.get() {
             Some(segment) => segment,
             None => {
-                let bytes = self.cache.read(&path).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
+                let bytes =
+                    self.cache.read(&path).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
                 stored.segment.get_or_init(|| Segment::new(bytes))
             }
         };
-        let values = segment.values(field, rows).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
+        let values =
+            segment.values(field, rows).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
         if cells(&values)? != expected {
-            return Err(self.cache.damaged(&path, &format!("values of column `{}` do not match their digests", field.name())));
+            return Err(self
+                .cache
+                .damaged(&path, &format!("values of column `{}` do not match their digests", field.name())));
         }
         Ok(values)
     }

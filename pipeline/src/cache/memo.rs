@@ -34,7 +34,9 @@ struct Known {
 impl FileMemo {
     /// The memo kept in that file; a memo that cannot be read is an empty one.
     pub fn open(path: PathBuf) -> Self {
-        let known = std::fs::read_to_string(&path).map(|text| text.lines().filter_map(parse).collect()).unwrap_or_default();
+        let known = std::fs::read_to_string(&path)
+            .map(|text| text.lines().filter_map(parse).collect())
+            .unwrap_or_default();
         FileMemo { path: Some(path), known: Mutex::new((known, false)) }
     }
 

@@ -72,6 +72,11 @@ impl Cache {
         self.storage.put(path, parts).map_err(Error::io("write", self.root.join(path)))
     }
 
+    /// Whether a file is there.
+    pub fn exists(&self, path: &str) -> bool {
+        self.storage.exists(path)
+    }
+
     /// What lies in a folder.
     pub fn list(&self, folder: &str) -> Result<Vec<Item>, Error> {
         self.storage.list(folder).map_err(Error::io("list", self.root.join(folder)))

@@ -115,7 +115,8 @@ impl Sidecar {
             return Err("its checksum does not match".into());
         }
         let rows = read_u32(&bytes, 8) as usize;
-        if read_u32(&bytes, 12) as usize != columns || bytes.len() != HEADER + rows * (20 + 16 * columns) + 32 {
+        if read_u32(&bytes, 12) as usize != columns || bytes.len() != HEADER + rows * (20 + 16 * columns) + 32
+        {
             return Err("it belongs to other columns".into());
         }
         Ok(Sidecar { bytes, rows, columns })
@@ -142,7 +143,9 @@ impl Sidecar {
             let at = guess.clamp(low, high - 1);
             let found = self.key(at);
             match found.cmp(&key.0) {
-                std::cmp::Ordering::Equal => return Some(read_u32(&self.bytes, HEADER + self.rows * 16 + at * 4)),
+                std::cmp::Ordering::Equal => {
+                    return Some(read_u32(&self.bytes, HEADER + self.rows * 16 + at * 4));
+                }
                 std::cmp::Ordering::Less => (low, floor) = (at + 1, prefix(&found)),
                 std::cmp::Ordering::Greater => (high, ceiling) = (at, prefix(&found)),
             }
@@ -187,9 +190,17 @@ impl Segment {
         let rows = self.metadata()?.metadata().file_metadata().num_rows() as u32;
         let all: Vec<u32> = (0..rows).collect();
         let keys = self.column("key", &all)?;
-        let keys: Vec<Digest> =
-            keys.as_fixed_size_binary().iter().flatten().filter_map(|k| k.try_into().ok()).map(Digest).collect();
-        let digests = fields.iter().map(|field| cells(&self.values(field, &all)?)).collect::<Result<Vec<_>, Error>>()?;
+        let keys: Vec<Digest> = keys
+            .as_fixed_size_binary()
+            .iter()
+            .flatten()
+            .filter_map(|k| k.try_into().ok())
+            .map(Digest)
+            .collect();
+        let digests = fields
+            .iter()
+            .map(|field| cells(&self.values(field, &all)?))
+            .collect::<Result<Vec<_>, Error>>()?;
         Ok(encode_sidecar(&keys, &digests, self.bytes.len()))
     }
 
@@ -205,9 +216,12 @@ impl Segment {
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.last().is_some_and(|&last| last as usize >= total) {
-            return Err(parquet::errors::ParquetError::General("a row beyond the end of the segment".into()).into());
+            return Err(
+                parquet::errors::ParquetError::General("a row beyond the end of the segment".into()).into()
+            );
         }
-        let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), metadata.clone());
+        let builder =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), metadata.clone());
         let mask = ProjectionMask::columns(builder.parquet_schema(), [name]);
         let reader = builder
             .with_projection(mask)
@@ -217,7 +231,11 @@ impl Segment {
         let batches = reader.collect::<Result<Vec<_>, _>>()?;
         let schema = match batches.first() {
             Some(batch) => batch.schema(),
-            None => return Err(parquet::errors::ParquetError::General(format!("no rows of column `{name}`")).into()),
+            None => {
+                return Err(
+                    parquet::errors::ParquetError::General(format!("no rows of column `{name}`")).into()
+                );
+            }
         };
         let values = concat_batches(&schema, &batches)?.column(0).clone();
         if wanted.len() == rows.len() && wanted == rows {
@@ -231,7 +249,10 @@ impl Segment {
         if let Some(metadata) = self.metadata.get() {
             return Ok(metadata);
         }
-        let metadata = ArrowReaderMetadata::load(&self.bytes, ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional))?;
+        let metadata = ArrowReaderMetadata::load(
+            &self.bytes,
+            ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional),
+        )?;
         Ok(self.metadata.get_or_init(|| metadata))
     }
 }

@@ -1,4 +1,4 @@
-//! Where do the bytes lie? Behind this trait: a folder here; a simulated disk or an object store behind the same four verbs.
+//! Where do the bytes lie? Behind this trait: a folder here; a simulated disk or an object store behind the same few verbs.
 //!
 //! Architecture invariant: files are written once, under a name that nothing else uses, and appear whole or not at all.
 
@@ -18,6 +18,9 @@ pub trait Storage: Send + Sync {
 
     /// Names and sizes of the files and folders directly in a folder, sorted by name; none where the folder does not exist.
     fn list(&self, folder: &str) -> io::Result<Vec<Item>>;
+
+    /// Whether a file of that name exists.
+    fn exists(&self, path: &str) -> bool;
 
     /// Takes a file out of the store and keeps it under `aside/`; says where.
     fn set_aside(&self, path: &str) -> io::Result<String>;
@@ -93,10 +96,18 @@ impl Storage for Disk {
                 continue;
             }
             let meta = entry.metadata()?;
-            items.push(Item { name, size: if meta.is_dir() { 0 } else { meta.len() }, folder: meta.is_dir() });
+            items.push(Item {
+                name,
+                size: if meta.is_dir() { 0 } else { meta.len() },
+                folder: meta.is_dir(),
+            });
         }
         items.sort();
         Ok(items)
+    }
+
+    fn exists(&self, path: &str) -> bool {
+        self.root.join(path).exists()
     }
 
     fn set_aside(&self, path: &str) -> io::Result<String> {

@@ -77,7 +77,10 @@ impl Context {
 
     /// An artifact named in [`Planned::needs`](crate::Planned::needs).
     pub fn artifact(&self, name: &str) -> StageResult<Bytes> {
-        self.artifacts.get(name).cloned().ok_or_else(|| StageError::new(format!("no artifact `{name}` reached this stage")))
+        self.artifacts
+            .get(name)
+            .cloned()
+            .ok_or_else(|| StageError::new(format!("no artifact `{name}` reached this stage")))
     }
 
     /// Fails once the user has asked to stop. Call it at every epoch, or several times a second.

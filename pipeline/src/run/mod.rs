@@ -1,4 +1,192 @@
-//! How does a plan run? Light batches flow through bounded queues; one stage computes at a time.
+//! How does a plan run? One thread a stage; light batches flow through bounded queues; one stage computes at a time.
+//!
+//! Architecture invariant: a row goes downstream only once it is durable, so nothing computed later can depend on a row that
+//! a kill could lose. There is no async runtime.
 
 pub mod context;
+pub mod control;
+pub mod export;
+pub mod identity;
+pub mod lists;
+mod map;
+pub mod predict;
+pub mod quarantine;
+pub mod queue;
+pub mod record;
+mod source;
+mod stage_run;
+mod subset;
+mod table;
 pub mod table_rows;
+mod writer;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use crate::cache::Cache;
+use crate::cache::memo::FileMemo;
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::plan::Plan;
+use crate::registry::Registry;
+use crate::stage::Work;
+use context::Device;
+use queue::Queue;
+use record::Record;
+use stage_run::{Shared, StageRun};
+
+/// How often a run may begin anew after finding damage.
+const REPAIRS: usize = 20;
+
+/// What the user asked of a run beside the plan.
+#[derive(Clone, Default)]
+pub struct Options {
+    /// Where networks compute.
+    pub device: Device,
+    /// Stages to compute again although they are cached.
+    pub force: BTreeSet<String>,
+    /// Try rows in quarantine again.
+    pub retry_quarantined: bool,
+    /// Set it to stop the run.
+    pub interrupt: Arc<AtomicBool>,
+}
+
+/// A state folder: cache, memo and runs.
+pub struct State {
+    /// The cache.
+    pub cache: Arc<Cache>,
+    /// Digests of input files.
+    pub files: Arc<FileMemo>,
+    /// The folder of the runs' records.
+    pub runs: std::path::PathBuf,
+}
+
+impl State {
+    /// Opens (and does not create) the state in that folder.
+    pub fn open(folder: &Path) -> Self {
+        let cache = folder.join("cache");
+        State {
+            files: Arc::new(FileMemo::open(cache.join("files.memo"))),
+            cache: Cache::at(cache),
+            runs: folder.join("runs"),
+        }
+    }
+}
+
+/// Runs a plan and writes its record. The record is returned even where the run failed, with the error beside it.
+pub fn run(
+    plan: &Plan,
+    registry: &Registry,
+    state: &State,
+    options: &Options,
+    observer: Arc<dyn Observer>,
+) -> Result<(Record, Result<(), Error>), Error> {
+    let mut record = Record::begin(plan, state, options)?;
+    let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
+    let started = Instant::now();
+    let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
+    observer.event(&Event::RunStarted { pipeline: plan.pipeline.clone(), stages });
+    let mut result = Err(Error::Interrupted);
+    for attempt in 0..=REPAIRS {
+        result = attempt_run(plan, registry, state, options, &observer, &mut record);
+        for damage in state.cache.take_damage() {
+            let aside = damage.aside.map(|to| format!(", moved to `{to}`")).unwrap_or_default();
+            let message = format!(
+                "damaged cache file `{}` ({}){aside}; its rows are computed again",
+                damage.path, damage.what
+            );
+            observer.event(&Event::Warning { stage: None, message });
+        }
+        if !matches!(result, Err(Error::Damaged { .. })) || attempt == REPAIRS {
+            break;
+        }
+    }
+    let saved = state.files.save();
+    let result = result.and(saved);
+    let outcome = record.finish(&result)?;
+    observer.event(&Event::RunFinished { outcome, seconds: started.elapsed().as_secs_f64() });
+    Ok((record, result))
+}
+
+fn attempt_run(
+    plan: &Plan,
+    registry: &Registry,
+    state: &State,
+    options: &Options,
+    observer: &Arc<dyn Observer>,
+    record: &mut Record,
+) -> Result<(), Error> {
+    let shared = Shared::new(plan, registry, state, options, observer.clone());
+    let first_error = Mutex::new(None);
+    std::thread::scope(|scope| {
+        for at in 0..plan.stages.len() {
+            let (shared, first_error) = (&shared, &first_error);
+            scope.spawn(move || {
+                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_stage(shared, at)));
+                let result =
+                    result.unwrap_or_else(|panic| Err(panicked(&shared.plan.stages[at].name, panic)));
+                if let Err(error) = result {
+                    keep_first(first_error, error);
+                    shared.control.fail();
+                }
+                shared.finish(at);
+            });
+        }
+    });
+    record.stages(&shared)?;
+    match first_error.into_inner().unwrap_or_else(|p| p.into_inner()) {
+        Some(error) => Err(error),
+        None => Ok(()),
+    }
+}
+
+/// Other stages stop with `Interrupted` when one fails: what failed first and is not that, counts.
+fn keep_first(slot: &Mutex<Option<Error>>, error: Error) {
+    let mut slot = slot.lock().unwrap_or_else(|p| p.into_inner());
+    if slot.is_none() || (matches!(*slot, Some(Error::Interrupted)) && !matches!(error, Error::Interrupted)) {
+        *slot = Some(error);
+    }
+}
+
+fn run_stage(shared: &Shared, at: usize) -> Result<(), Error> {
+    let stage = StageRun::begin(shared, at)?;
+    let result = match &stage.stage.planned.work {
+        Work::Source(work) => source::run(&stage, work.as_ref()),
+        Work::Map(work) => map::run(&stage, work.clone()),
+        Work::Subset(work) => subset::run(&stage, work.as_ref()),
+        Work::Table(work) => table::run(&stage, work.as_ref()),
+    };
+    stage.end(result)
+}
+
+fn panicked(stage: &str, panic: Box<dyn std::any::Any + Send>) -> Error {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|s| s.to_string())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    Error::Stage {
+        stage: stage.to_owned(),
+        message: format!("internal error: {}", text.unwrap_or_else(|| "a panic without text".into())),
+        hint: Some("this is a bug in the stage, please report it with the pipeline file".into()),
+    }
+}
+
+/// One queue a stage, for as many readers as there are edges from it.
+fn queues(plan: &Plan) -> (Vec<Queue>, Vec<Vec<(usize, usize)>>) {
+    let mut readers = vec![0; plan.stages.len()];
+    let edges = plan
+        .stages
+        .iter()
+        .map(|stage| {
+            let edge = |&from: &usize| {
+                readers[from] += 1;
+                (from, readers[from] - 1)
+            };
+            stage.inputs.iter().map(edge).collect()
+        })
+        .collect();
+    (readers.into_iter().map(Queue::new).collect(), edges)
+}

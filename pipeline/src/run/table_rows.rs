@@ -117,12 +117,18 @@ impl TableRows {
         Ok(Digest::from_hash(hasher.finalize()))
     }
 
-    /// The light batches in their order of arrival, and for each of their rows its position in id order.
-    pub(crate) fn into_parts(self) -> (Vec<Batch>, Vec<Vec<u32>>) {
-        let mut positions: Vec<Vec<u32>> = self.parts.iter().map(|part| vec![0; part.len()]).collect();
-        for (position, &(part, row)) in self.order.iter().enumerate() {
-            positions[part as usize][row as usize] = position as u32;
-        }
-        (self.parts, positions)
+    /// Light batches of the given rows (positions in id order), in that order.
+    pub(crate) fn light(&self, rows: &[u32]) -> Result<Vec<Batch>, Error> {
+        let places = rows.iter().map(|&row| self.order[row as usize]).collect::<Vec<_>>();
+        let runs = places.chunk_by(|a, b| a.0 == b.0);
+        runs.map(|run| {
+            self.parts[run[0].0 as usize].take(&run.iter().map(|&(_, row)| row).collect::<Vec<_>>())
+        })
+        .collect()
+    }
+
+    /// The light batches in their order of arrival.
+    pub(crate) fn into_parts(self) -> Vec<Batch> {
+        self.parts
     }
 }

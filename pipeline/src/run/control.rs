@@ -1,0 +1,75 @@
+//! Who may go on, and who computes? The stop sign that all threads of a run look at, and the one compute permit.
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use crate::error::Error;
+
+/// Shared by all threads of a run.
+pub struct Control {
+    interrupt: Arc<AtomicBool>,
+    failed: AtomicBool,
+    permit: Mutex<Permit>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct Permit {
+    taken: bool,
+    waiting: BTreeSet<usize>,
+}
+
+/// Held while computing.
+pub struct Permission<'a>(&'a Control);
+
+impl Control {
+    /// For a run that stops when `interrupt` is set.
+    pub fn new(interrupt: Arc<AtomicBool>) -> Self {
+        Control { interrupt, failed: AtomicBool::new(false), permit: Mutex::default(), freed: Condvar::new() }
+    }
+
+    /// Fails once the user has asked to stop or another stage has failed.
+    pub fn check(&self) -> Result<(), Error> {
+        match self.interrupt.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed) {
+            true => Err(Error::Interrupted),
+            false => Ok(()),
+        }
+    }
+
+    /// Tells every thread that one has failed.
+    pub fn fail(&self) {
+        self.failed.store(true, Ordering::Relaxed);
+    }
+
+    /// Waits for the permit; of those that wait, the most downstream stage gets it, so that rows leave memory soonest and
+    /// candle's and rayon's threads work on one thing.
+    pub fn permission(&self, rank: usize) -> Result<Permission<'_>, Error> {
+        let mut permit = self.permit.lock().unwrap_or_else(|p| p.into_inner());
+        permit.waiting.insert(rank);
+        loop {
+            if let Err(stop) = self.check() {
+                permit.waiting.remove(&rank);
+                return Err(stop);
+            }
+            if !permit.taken && permit.waiting.last() == Some(&rank) {
+                permit.waiting.remove(&rank);
+                permit.taken = true;
+                return Ok(Permission(self));
+            }
+            permit = self
+                .freed
+                .wait_timeout(permit, Duration::from_millis(20))
+                .unwrap_or_else(|p| p.into_inner())
+                .0;
+        }
+    }
+}
+
+impl Drop for Permission<'_> {
+    fn drop(&mut self) {
+        self.0.permit.lock().unwrap_or_else(|p| p.into_inner()).taken = false;
+        self.0.freed.notify_all();
+    }
+}

@@ -1,0 +1,198 @@
+//! How do rows leave the cache? The rows of a stage in a recorded run, in id order, with its own columns or all of them.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, new_null_array};
+use arrow::compute::{concat_batches, take_record_batch};
+use arrow::datatypes::{FieldRef, Schema};
+use parquet::arrow::arrow_reader::ArrowReaderMetadata;
+use serde_json::Value;
+
+use super::lists;
+use super::record::Record;
+use crate::batch::string_column;
+use crate::cache::Cache;
+use crate::cache::entries::{Entries, Place};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::tensor;
+
+/// Rows in one batch of an export.
+const BATCH: usize = 1024;
+
+/// Gives the rows of a stage to `sink`, batch by batch in id order: `id` and its own columns, or every column that had
+/// reached it. Columns by reference (`image`) leave as `uri` and `image_digest`.
+pub fn export(
+    cache: &Arc<Cache>,
+    record: &Record,
+    stage: &str,
+    all: bool,
+    mut sink: impl FnMut(RecordBatch) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let own = Stored::open(cache, record, stage)?;
+    let mut ids: Vec<String> = own.rows.keys().cloned().collect();
+    ids.sort();
+    let mut stages = vec![own];
+    if all {
+        for upstream in upstream(record, stage) {
+            stages.push(Stored::open(cache, record, &upstream)?);
+        }
+    }
+    let mut chunks = ids.chunks(BATCH).peekable();
+    if chunks.peek().is_none() {
+        return sink(assemble(&stages, &[])?);
+    }
+    chunks.try_for_each(|chunk| sink(assemble(&stages, chunk)?))
+}
+
+fn assemble(stages: &[Stored], ids: &[String]) -> Result<RecordBatch, Error> {
+    let mut fields: Vec<FieldRef> =
+        vec![Arc::new(arrow::datatypes::Field::new("id", arrow::datatypes::DataType::Utf8, false))];
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(ids))];
+    for stage in stages {
+        for (field, column) in stage.columns(ids)? {
+            match fields.iter().position(|known| known.name() == field.name()) {
+                None => {
+                    fields.push(Arc::new(field.as_ref().clone().with_nullable(true)));
+                    columns.push(column);
+                }
+                Some(at) if at > 0 && columns[at].data_type() == column.data_type() => {
+                    columns[at] = fill(&columns[at], &column)?;
+                }
+                Some(_) => {}
+            }
+        }
+    }
+    Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)?)
+}
+
+/// The first column, with the second's values where it is null: concatenated inputs each bring some of the rows.
+fn fill(first: &ArrayRef, second: &ArrayRef) -> Result<ArrayRef, Error> {
+    let indices: Vec<(usize, usize)> =
+        (0..first.len()).map(|row| (usize::from(first.is_null(row)), row)).collect();
+    Ok(arrow::compute::interleave(&[first.as_ref(), second.as_ref()], &indices)?)
+}
+
+/// The stages before one, nearest first.
+fn upstream(record: &Record, stage: &str) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    let mut frontier = vec![stage.to_owned()];
+    while let Some(name) = frontier.pop() {
+        let inputs =
+            record.stages.get(&name).and_then(|s| s["inputs"].as_array()).cloned().unwrap_or_default();
+        for input in inputs.iter().filter_map(Value::as_str) {
+            if !found.iter().any(|known| known == input) {
+                found.push(input.to_owned());
+                frontier.insert(0, input.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The rows of one stage as its lists and entries hold them.
+struct Stored {
+    /// Where in `values` each row lies, by id.
+    rows: HashMap<String, u32>,
+    /// The rows of a source, or bare ids.
+    values: RecordBatch,
+    entries: Option<(Entries, Vec<Option<Place>>)>,
+}
+
+impl Stored {
+    fn open(cache: &Arc<Cache>, record: &Record, stage: &str) -> Result<Self, Error> {
+        let names: Vec<&str> = record.stages.keys().map(String::as_str).collect();
+        let unknown = || {
+            Error::NotFound(format!(
+                "run `{}` has no stage `{stage}`; it has {}",
+                record.id,
+                names.join(", ")
+            ))
+        };
+        let info = record.stages.get(stage).ok_or_else(unknown)?;
+        let parts: Vec<String> = serde_json::from_value(info["lists"].clone()).unwrap_or_default();
+        let batches = lists::read(cache, &parts)?;
+        let values = match batches.first() {
+            Some(first) => concat_batches(&first.schema(), &batches)?,
+            None => RecordBatch::try_from_iter([(
+                "id",
+                Arc::new(StringArray::from(Vec::<&str>::new())) as ArrayRef,
+            )])?,
+        };
+        let ids = string_column(&values, 0)?;
+        let rows =
+            ids.iter().enumerate().map(|(row, id)| (id.unwrap_or_default().to_owned(), row as u32)).collect();
+        let entries = match (values.column_by_name("key"), info["entries"].as_str()) {
+            (Some(keys), Some(folder)) => {
+                let segments: Option<Vec<String>> =
+                    serde_json::from_value(info["segments"].clone()).unwrap_or_default();
+                let fields = stored_fields(cache, folder)?;
+                let entries = Entries::open(cache.clone(), folder.to_owned(), fields, segments.as_deref())?;
+                let keys: Vec<Digest> = keys
+                    .as_fixed_size_binary()
+                    .iter()
+                    .flatten()
+                    .filter_map(|k| k.try_into().ok())
+                    .map(Digest)
+                    .collect();
+                let places = entries.find(&keys);
+                Some((entries, places))
+            }
+            _ => None,
+        };
+        Ok(Stored { rows, values, entries })
+    }
+
+    /// The stage's own columns for the given ids; null where it does not have a row.
+    fn columns(&self, ids: &[String]) -> Result<Vec<(FieldRef, ArrayRef)>, Error> {
+        let rows: UInt32Array = ids.iter().map(|id| self.rows.get(id).copied()).collect();
+        let Some((entries, places)) = &self.entries else {
+            let taken = take_record_batch(&self.values, &rows)?;
+            let fields = taken.schema().fields().iter().cloned().collect::<Vec<_>>();
+            return Ok(fields.into_iter().zip(taken.columns().iter().cloned()).skip(1).collect());
+        };
+        let mut found = Vec::new();
+        for (column, field) in entries.fields().iter().enumerate() {
+            let wanted: Vec<Option<Place>> =
+                rows.iter().map(|row| row.and_then(|row| places[row as usize])).collect();
+            let present: Vec<Place> = wanted.iter().copied().flatten().collect();
+            let lost = rows.iter().zip(&wanted).position(|(row, place)| row.is_some() && place.is_none());
+            if let Some(at) = lost {
+                return Err(Error::NotFound(format!(
+                    "row `{}` is no longer in the cache; run the pipeline again to compute it",
+                    ids[at]
+                )));
+            }
+            let values = entries.read(column, &present, &entries.digests(column, &present))?;
+            let mut next = 0;
+            let indices: Vec<(usize, usize)> = wanted
+                .iter()
+                .map(|place| match place {
+                    Some(_) => {
+                        next += 1;
+                        (0, next - 1)
+                    }
+                    None => (1, 0),
+                })
+                .collect();
+            let null = new_null_array(field.data_type(), 1);
+            found.push((
+                field.clone(),
+                arrow::compute::interleave(&[values.as_ref(), null.as_ref()], &indices)?,
+            ));
+        }
+        Ok(found)
+    }
+}
+
+/// The fields of stored rows, read from the first segment.
+fn stored_fields(cache: &Cache, folder: &str) -> Result<Vec<FieldRef>, Error> {
+    let Some(item) = cache.list(folder)?.into_iter().find(|item| item.name.ends_with(".parquet")) else {
+        return Ok(Vec::new());
+    };
+    let path = format!("{folder}/{}", item.name);
+    let metadata = ArrowReaderMetadata::load(&cache.read(&path)?, Default::default());
+    let metadata = metadata.map_err(|error| cache.damaged(&path, &error.to_string()))?;
+    Ok(metadata.schema().fields().iter().skip(2).map(tensor::memory_field).collect())
+}

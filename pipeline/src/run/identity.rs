@@ -1,0 +1,116 @@
+//! What is a stage's result a function of? Its identity, and with it the key of each row.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use arrow::datatypes::Schema;
+use serde_json::{Map, Value, json};
+
+use super::context::Device;
+use crate::batch::Batch;
+use crate::cache::memo::FileMemo;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::plan::PlannedStage;
+use crate::stage::Dependency;
+
+/// Raise it when the engine itself changes what a stored row means.
+const FORMAT: u32 = 1;
+
+/// A stage's identity and what it was made of.
+pub struct Identity {
+    /// The digest of the preimage.
+    pub digest: Digest,
+    /// Everything that counts, as canonical JSON.
+    pub preimage: String,
+}
+
+/// The identity of a stage, once the digests of the artifacts it needs are known.
+pub fn of(
+    stage: &PlannedStage,
+    artifacts: &BTreeMap<String, Digest>,
+    device: Device,
+    files: &FileMemo,
+) -> Result<Identity, Error> {
+    let mut preimage = Map::new();
+    preimage.insert("format".into(), FORMAT.into());
+    preimage.insert("kind".into(), stage.kind.clone().into());
+    preimage.insert("version".into(), stage.version.into());
+    preimage.insert("options".into(), sorted(&stage.identity_options));
+    preimage.insert("consumes".into(), columns(&stage.input_schema, &stage.planned.consumes));
+    preimage.insert("adds".into(), stage.planned.adds.iter().map(|f| describe(f)).collect());
+    preimage.insert("depends".into(), depends(&stage.planned.depends, files)?);
+    let artifacts = stage
+        .planned
+        .needs
+        .iter()
+        .filter_map(|name| Some((name.clone(), artifacts.get(name)?.to_string().into())));
+    preimage.insert("artifacts".into(), Value::Object(artifacts.collect()));
+    preimage.insert("device".into(), device.class().into());
+    let preimage = Value::Object(preimage).to_string();
+    Ok(Identity { digest: Digest::of(preimage.as_bytes()), preimage })
+}
+
+/// The key of each row: the identity with the digests of the columns consumed.
+pub fn keys(identity: Digest, batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> {
+    let mut columns = Vec::with_capacity(consumes.len());
+    for name in consumes {
+        columns.push(match name.as_str() {
+            "id" => batch.ids().iter().map(|id| Digest::of(id.unwrap_or_default().as_bytes())).collect(),
+            name => batch.digests(name)?,
+        });
+    }
+    let mut buffer = Vec::with_capacity(16 * (1 + columns.len()));
+    Ok((0..batch.len())
+        .map(|row| {
+            buffer.clear();
+            buffer.extend(identity.0);
+            columns.iter().for_each(|column| buffer.extend(column[row].0));
+            Digest::of(&buffer)
+        })
+        .collect())
+}
+
+fn columns(schema: &Schema, names: &[String]) -> Value {
+    names.iter().filter_map(|name| schema.field_with_name(name).ok()).map(describe).collect()
+}
+
+fn describe(field: &arrow::datatypes::Field) -> Value {
+    let metadata: BTreeMap<_, _> = field.metadata().iter().collect();
+    json!({ "name": field.name(), "type": field.data_type().to_string(), "metadata": metadata })
+}
+
+fn depends(dependencies: &[Dependency], files: &FileMemo) -> Result<Value, Error> {
+    let paths: Vec<PathBuf> = dependencies
+        .iter()
+        .filter_map(|d| match d {
+            Dependency::File { path, .. } => Some(path.clone()),
+            Dependency::Content { .. } => None,
+        })
+        .collect();
+    let mut digests = files.digests(&paths).into_iter();
+    let mut found = BTreeMap::new();
+    for dependency in dependencies {
+        let (name, digest) = match dependency {
+            Dependency::Content { name, digest } => (name, *digest),
+            Dependency::File { name, .. } => match digests.next() {
+                Some(digest) => (name, digest?.0),
+                None => continue,
+            },
+        };
+        found.insert(name.clone(), Value::from(digest.to_string()));
+    }
+    Ok(Value::Object(found.into_iter().collect()))
+}
+
+/// The same value with the keys of every object in order.
+fn sorted(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let ordered: BTreeMap<&String, Value> = map.iter().map(|(k, v)| (k, sorted(v))).collect();
+            Value::Object(ordered.into_iter().map(|(k, v)| (k.clone(), v)).collect())
+        }
+        Value::Array(items) => items.iter().map(sorted).collect(),
+        other => other.clone(),
+    }
+}

@@ -1,0 +1,114 @@
+//! Which rows left a stage in a run? Lists of ids and keys in parts, named by their content, so that a run that changes
+//! nothing writes nothing and `export` finds every row later.
+
+use std::sync::Arc;
+
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
+use arrow::compute::{concat, concat_batches};
+use arrow::datatypes::{DataType, Field, Schema};
+use parquet::arrow::ArrowWriter;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+
+use crate::cache::Cache;
+use crate::digest::{Digest, cells};
+use crate::error::Error;
+use crate::tensor;
+
+const PART: usize = 1 << 16;
+
+/// Writes the list of one stage as its rows leave.
+pub struct ListWriter {
+    cache: Arc<Cache>,
+    pending: Vec<RecordBatch>,
+    rows: usize,
+    parts: Vec<String>,
+}
+
+impl ListWriter {
+    /// A list in that cache.
+    pub fn new(cache: Arc<Cache>) -> Self {
+        ListWriter { cache, pending: Vec::new(), rows: 0, parts: Vec::new() }
+    }
+
+    /// Adds rows known by their keys.
+    pub fn keys(&mut self, ids: &StringArray, keys: &[Digest]) -> Result<(), Error> {
+        let keys: ArrayRef = match keys.is_empty() {
+            true => return Ok(()),
+            false => Arc::new(FixedSizeBinaryArray::try_from_iter(keys.iter().map(|k| k.0))?),
+        };
+        let id = Field::new("id", DataType::Utf8, false);
+        let key = Field::new("key", DataType::FixedSizeBinary(16), false);
+        let schema = Arc::new(Schema::new(vec![id, key]));
+        self.rows(RecordBatch::try_new(schema, vec![Arc::new(ids.clone()), keys])?)
+    }
+
+    /// Adds rows of which only the ids are new.
+    pub fn ids(&mut self, ids: &StringArray) -> Result<(), Error> {
+        let schema = Arc::new(Schema::new(vec![Field::new("id", DataType::Utf8, false)]));
+        self.rows(RecordBatch::try_new(schema, vec![Arc::new(ids.clone())])?)
+    }
+
+    /// Adds rows by value (those of a source, or bare ids).
+    pub fn rows(&mut self, rows: RecordBatch) -> Result<(), Error> {
+        self.rows += rows.num_rows();
+        self.pending.push(rows);
+        if self.rows >= PART { self.flush() } else { Ok(()) }
+    }
+
+    /// Ends the list: the names of its parts.
+    pub fn finish(mut self) -> Result<Vec<String>, Error> {
+        self.flush()?;
+        Ok(self.parts)
+    }
+
+    fn flush(&mut self) -> Result<(), Error> {
+        let pending = std::mem::take(&mut self.pending);
+        let rows = std::mem::take(&mut self.rows);
+        let Some(schema) = pending.first().map(|batch| batch.schema()).filter(|_| rows > 0) else {
+            return Ok(());
+        };
+        let mut hasher = blake3::Hasher::new();
+        for at in 0..schema.fields().len() {
+            hasher.update(schema.field(at).name().as_bytes());
+            let columns: Vec<_> = pending.iter().map(|batch| batch.column(at).as_ref()).collect();
+            cells(&concat(&columns)?)?.iter().for_each(|digest| {
+                hasher.update(&digest.0);
+            });
+        }
+        let name = Digest::from_hash(hasher.finalize()).to_string();
+        let path = path(&name);
+        if self.cache.exists(&path) {
+            self.parts.push(name);
+            return Ok(());
+        }
+        let fields: Vec<_> = schema.fields().iter().map(tensor::disk_field).collect();
+        let batch = concat_batches(&schema, &pending)?;
+        let arrays = schema.fields().iter().zip(batch.columns()).map(|(f, a)| tensor::to_disk(f, a));
+        let disk = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.collect::<Result<_, _>>()?)?;
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, disk.schema(), None)?;
+        writer.write(&disk)?;
+        writer.close()?;
+        self.cache.put(&path, &[&bytes])?;
+        self.parts.push(name);
+        Ok(())
+    }
+}
+
+/// Reads a list's parts, one record batch each; tensors as batches carry them.
+pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> {
+    let mut all = Vec::new();
+    for part in parts {
+        let path = path(part);
+        let damaged = |error: &dyn std::fmt::Display| cache.damaged(&path, &error.to_string());
+        let reader = ParquetRecordBatchReaderBuilder::try_new(cache.read(&path)?).map_err(|e| damaged(&e))?;
+        for batch in reader.build().map_err(|e| damaged(&e))? {
+            all.push(tensor::batch_from_disk(&batch.map_err(|e| damaged(&e))?)?);
+        }
+    }
+    Ok(all)
+}
+
+fn path(name: &str) -> String {
+    format!("v1/lists/{name}.parquet")
+}

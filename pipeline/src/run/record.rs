@@ -1,0 +1,263 @@
+//! What is kept of a run? `.affectflow/runs/<id>/`: `run.json`, `events.jsonl`, `metrics.json`, `quarantine.parquet`.
+
+use std::fs::{self, File};
+use std::io::{LineWriter, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
+
+use arrow::array::{RecordBatch, StringArray, UInt32Array};
+use parquet::arrow::ArrowWriter;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use super::stage_run::Shared;
+use super::{Options, State};
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::plan::Plan;
+
+/// `run.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Record {
+    /// The run's name: when, and which pipeline.
+    pub id: String,
+    /// The pipeline's name.
+    pub name: String,
+    /// The program's version.
+    pub version: String,
+    /// `vars.seed`, where the file has one.
+    pub seed: Value,
+    /// Device class.
+    pub device: String,
+    /// RFC 3339, UTC.
+    pub start: String,
+    /// RFC 3339, UTC.
+    pub end: Option<String>,
+    /// `running`, `done`, `quarantined`, `failed`, `interrupted`.
+    pub outcome: String,
+    /// Why it failed.
+    pub error: Option<String>,
+    /// The run that this is a part of.
+    pub parent: Option<String>,
+    /// What each stage did, in order.
+    pub stages: Map<String, Value>,
+    /// The pipeline as resolved.
+    pub pipeline: Value,
+    #[serde(skip)]
+    folder: PathBuf,
+    #[serde(skip)]
+    order: Vec<String>,
+}
+
+impl Record {
+    /// Begins the record of a run.
+    pub fn begin(plan: &Plan, state: &State, options: &Options) -> Result<Self, Error> {
+        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let stamp: String = now.chars().filter(|c| c.is_ascii_digit()).collect();
+        fs::create_dir_all(&state.runs).map_err(Error::io("create", &state.runs))?;
+        let (id, folder) =
+            new_folder(&state.runs, &format!("{}-{}-{}", &stamp[..8], &stamp[8..], plan.pipeline))?;
+        let record = Record {
+            id,
+            name: plan.pipeline.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            seed: plan.resolved.pointer("/vars/seed").cloned().unwrap_or(Value::Null),
+            device: options.device.class().to_owned(),
+            start: now,
+            end: None,
+            outcome: "running".into(),
+            error: None,
+            parent: None,
+            stages: Map::new(),
+            pipeline: plan.resolved.clone(),
+            folder,
+            order: plan.stages.iter().map(|s| s.name.clone()).collect(),
+        };
+        record.write()?;
+        Ok(record)
+    }
+
+    /// The folder of the record.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Reads the record of a finished or broken run.
+    pub fn read(folder: &Path) -> Result<Self, Error> {
+        let path = folder.join("run.json");
+        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
+        let record: Record = serde_json::from_slice(&bytes)
+            .map_err(|e| Error::NotFound(format!("`{}` is not the record of a run: {e}", path.display())))?;
+        Ok(Record { folder: folder.to_owned(), ..record })
+    }
+
+    /// The records in a state folder, oldest first; folders that hold none are passed over.
+    pub fn all(runs: &Path) -> Vec<Self> {
+        let mut folders: Vec<PathBuf> = fs::read_dir(runs)
+            .map(|dir| dir.flatten().map(|entry| entry.path()).collect())
+            .unwrap_or_default();
+        folders.sort();
+        folders.iter().filter_map(|folder| Record::read(folder).ok()).collect()
+    }
+
+    /// The record of that name; `last` is the newest.
+    pub fn find(runs: &Path, name: &str) -> Result<Self, Error> {
+        let mut all = Record::all(runs);
+        if let Some(at) = all.iter().position(|record| record.id == name) {
+            return Ok(all.swap_remove(at));
+        }
+        match all.pop() {
+            Some(last) if name == "last" => Ok(last),
+            Some(last) => Err(Error::NotFound(format!("no run `{name}`; the newest is `{}`", last.id))),
+            None => Err(Error::NotFound(format!("no runs in `{}` yet", runs.display()))),
+        }
+    }
+
+    /// An observer that writes `events.jsonl`.
+    pub(crate) fn events(&self) -> Result<Arc<dyn Observer>, Error> {
+        let path = self.folder.join("events.jsonl");
+        let file = File::create(&path).map_err(Error::io("write", &path))?;
+        Ok(Arc::new(Events { run: self.id.clone(), file: Mutex::new(LineWriter::new(file)) }))
+    }
+
+    /// Takes over what an attempt counted.
+    pub(crate) fn stages(&mut self, shared: &Shared) -> Result<(), Error> {
+        let mut metrics = Map::new();
+        let mut failed = Vec::new();
+        for (stage, tally) in shared.plan.stages.iter().zip(&shared.tallies) {
+            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+            let cache = &shared.state.cache;
+            let mut artifacts = Vec::new();
+            for (name, digest) in tally.artifacts.get().into_iter().flatten() {
+                artifacts.push(
+                    json!({ "name": name, "digest": digest.to_string(), "path": cache.blob_path(*digest) }),
+                );
+                if name == "metrics"
+                    && let Some(bytes) = cache.blob(*digest)
+                    && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
+                {
+                    metrics.insert(stage.name.clone(), value);
+                }
+            }
+            let (entries, segments) = tally.entries.get().cloned().unzip();
+            let inputs: Vec<&str> =
+                stage.inputs.iter().map(|&at| shared.plan.stages[at].name.as_str()).collect();
+            let record = json!({
+                "kind": stage.kind,
+                "version": stage.version,
+                "inputs": inputs,
+                "key": tally.key.get().map(|key| key.to_string()),
+                "rows": count(&tally.rows),
+                "hits": count(&tally.hits),
+                "misses": count(&tally.misses),
+                "quarantined": count(&tally.quarantined),
+                "seconds": *tally.seconds.lock().unwrap_or_else(|p| p.into_inner()),
+                "artifacts": artifacts,
+                "columns": stage.planned.adds.iter().map(|f| f.name().clone()).collect::<Vec<_>>(),
+                "shape": stage.planned.work.shape(),
+                "entries": entries,
+                "segments": segments.flatten(),
+                "lists": tally.lists.get(),
+            });
+            self.stages.insert(stage.name.clone(), record);
+            for row in tally.failed.lock().unwrap_or_else(|p| p.into_inner()).iter() {
+                failed.push((stage.name.clone(), row.clone()));
+            }
+        }
+        if !metrics.is_empty() {
+            self.put("metrics.json", &pretty(&Value::Object(metrics))?)?;
+        }
+        self.quarantine(&failed)
+    }
+
+    /// Ends the record; returns the outcome's name.
+    pub(crate) fn finish(&mut self, result: &Result<(), Error>) -> Result<String, Error> {
+        self.end = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+        self.error = result.as_ref().err().map(|error| error.to_string());
+        self.outcome = match result {
+            Err(Error::Interrupted) => "interrupted",
+            Err(_) => "failed",
+            Ok(()) if self.quarantined() > 0 => "quarantined",
+            Ok(()) => "done",
+        }
+        .to_owned();
+        self.write()?;
+        Ok(self.outcome.clone())
+    }
+
+    /// Rows in quarantine over all stages.
+    pub fn quarantined(&self) -> u64 {
+        self.stages.values().filter_map(|stage| stage["quarantined"].as_u64()).sum()
+    }
+
+    fn quarantine(&self, failed: &[(String, super::quarantine::Failed)]) -> Result<(), Error> {
+        let text = |each: &dyn Fn(&(String, super::quarantine::Failed)) -> String| {
+            Arc::new(StringArray::from_iter_values(failed.iter().map(each))) as arrow::array::ArrayRef
+        };
+        let attempts = UInt32Array::from_iter_values(failed.iter().map(|(_, row)| row.attempts));
+        let batch = RecordBatch::try_from_iter([
+            ("id", text(&|(_, row)| row.id.clone())),
+            ("stage", text(&|(stage, _)| stage.clone())),
+            ("error", text(&|(_, row)| row.error.clone())),
+            ("attempts", Arc::new(attempts)),
+        ])?;
+        let mut bytes = Vec::new();
+        let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
+        writer.write(&batch)?;
+        writer.close()?;
+        self.put("quarantine.parquet", &bytes)
+    }
+
+    fn write(&self) -> Result<(), Error> {
+        let mut value = serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))?;
+        // A map of JSON is ordered by insertion; the stages were inserted in the order of the plan.
+        value["order"] = json!(self.order);
+        self.put("run.json", &pretty(&value)?)
+    }
+
+    /// Writes a file of the record whole: to a temporary name, then in place.
+    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+        let path = self.folder.join(name);
+        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(Error::io("write", &path))?;
+        file.write_all(bytes).map_err(Error::io("write", &path))?;
+        file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
+        Ok(())
+    }
+}
+
+fn pretty(value: &Value) -> Result<Vec<u8>, Error> {
+    serde_json::to_vec_pretty(value).map_err(|e| Error::Internal(e.to_string()))
+}
+
+fn new_folder(runs: &Path, name: &str) -> Result<(String, PathBuf), Error> {
+    for number in 1.. {
+        let id = if number == 1 { name.to_owned() } else { format!("{name}-{number}") };
+        let folder = runs.join(&id);
+        match fs::create_dir(&folder) {
+            Ok(()) => return Ok((id, folder)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => continue,
+            Err(error) => return Err(Error::io("create", folder)(error)),
+        }
+    }
+    Err(Error::Internal("no free name for a run".into()))
+}
+
+struct Events {
+    run: String,
+    file: Mutex<LineWriter<File>>,
+}
+
+impl Observer for Events {
+    fn event(&self, event: &Event) {
+        let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return };
+        let mut line = Map::new();
+        line.insert("ts".into(), humantime::format_rfc3339_millis(SystemTime::now()).to_string().into());
+        line.insert("type".into(), fields.get("type").cloned().unwrap_or_default());
+        line.insert("run".into(), self.run.clone().into());
+        line.extend(fields.into_iter().filter(|(name, _)| name != "type"));
+        // A record that cannot be written must not stop the work it is about.
+        let _ = writeln!(self.file.lock().unwrap_or_else(|p| p.into_inner()), "{}", Value::Object(line));
+    }
+}

@@ -1,0 +1,44 @@
+//! How do rows come in? A source is asked at every run; what it lists is the run's snapshot of the data.
+
+use std::collections::HashSet;
+
+use super::stage_run::StageRun;
+use crate::batch::{Batch, string_column};
+use crate::digest::Digest;
+use crate::error::{Error, StageError};
+use crate::stage::{Failures, Source};
+use std::sync::atomic::Ordering;
+
+/// Runs a source to its end.
+pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
+    let mut failures = Failures::default();
+    let mut seen: HashSet<u64> = HashSet::new();
+    let mut emit = |rows: arrow::array::RecordBatch| {
+        let emitted = emit(stage, rows, &mut seen);
+        emitted.map_err(StageError::from)
+    };
+    work.rows(&stage.context, &mut emit, &mut failures).map_err(|e| e.into_error(&stage.stage.name))?;
+    for (id, error) in failures.into_inner() {
+        let key = Digest::of_parts([stage.identity.0.as_slice(), id.as_bytes()]).to_string();
+        stage.failed(super::quarantine::Failed { key, id, error, attempts: 1 })?;
+    }
+    Ok(())
+}
+
+fn emit(stage: &StageRun, rows: arrow::array::RecordBatch, seen: &mut HashSet<u64>) -> Result<(), Error> {
+    for id in string_column(&rows, 0)?.iter() {
+        let id = id.unwrap_or_default();
+        let hash = u64::from_le_bytes(Digest::of(id.as_bytes()).0[..8].try_into().unwrap_or_default());
+        if !seen.insert(hash) {
+            return Err(Error::Stage {
+                stage: stage.stage.name.clone(),
+                message: format!("two rows have the id `{id}`"),
+                hint: Some("every row needs a path of its own within its dataset".into()),
+            });
+        }
+    }
+    let batch = Batch::from_source(&stage.stage.schema, &rows)?;
+    stage.tally.misses.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    stage.progress();
+    stage.emit(batch, |list| list.rows(rows))
+}

@@ -1,0 +1,304 @@
+//! What does the engine hold for a stage at work? Its inputs and output, its identity, its counters, its list of rows.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use super::context::Context;
+use super::control::Control;
+use super::lists::ListWriter;
+use super::queue::Queue;
+use super::{Options, State, identity, queues};
+use crate::batch::{Batch, Loader};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::event::{Event, Observer};
+use crate::plan::{OnError, Plan, PlannedStage};
+use crate::registry::Registry;
+
+/// Shared by the threads of one attempt at a run.
+pub struct Shared<'a> {
+    pub plan: &'a Plan,
+    pub state: &'a State,
+    pub options: &'a Options,
+    pub control: Control,
+    pub loader: Loader,
+    pub observer: Arc<dyn Observer>,
+    queues: Vec<Queue>,
+    edges: Vec<Vec<(usize, usize)>>,
+    pub tallies: Vec<Tally>,
+    finished: Mutex<Vec<bool>>,
+    changed: Condvar,
+}
+
+/// What is counted of a stage.
+#[derive(Default)]
+pub struct Tally {
+    pub rows_in: AtomicU64,
+    pub rows: AtomicU64,
+    pub hits: AtomicU64,
+    pub misses: AtomicU64,
+    pub quarantined: AtomicU64,
+    pub seconds: Mutex<f64>,
+    pub key: OnceLock<Digest>,
+    pub lists: OnceLock<Vec<String>>,
+    /// Folder of the stored rows in the cache, and their segments for a table.
+    pub entries: OnceLock<(String, Option<Vec<String>>)>,
+    pub artifacts: OnceLock<BTreeMap<String, Digest>>,
+    pub failed: Mutex<Vec<super::quarantine::Failed>>,
+    done: AtomicBool,
+}
+
+impl<'a> Shared<'a> {
+    pub fn new(
+        plan: &'a Plan,
+        registry: &Registry,
+        state: &'a State,
+        options: &'a Options,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let (queues, edges) = queues(plan);
+        Shared {
+            plan,
+            state,
+            options,
+            control: Control::new(options.interrupt.clone()),
+            loader: Loader::new(registry.clone()),
+            observer,
+            queues,
+            edges,
+            tallies: plan.stages.iter().map(|_| Tally::default()).collect(),
+            finished: Mutex::new(vec![false; plan.stages.len()]),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Marks a stage as ended, however it ended.
+    pub fn finish(&self, at: usize) {
+        self.queues[at].close();
+        self.finished.lock().unwrap_or_else(|p| p.into_inner())[at] = true;
+        self.changed.notify_all();
+    }
+
+    /// Digests of the artifacts that a stage needs, from the nearest stages upstream, once those are done.
+    fn artifacts(&self, at: usize) -> Result<BTreeMap<String, Digest>, Error> {
+        let mut found = BTreeMap::new();
+        for name in &self.plan.stages[at].planned.needs {
+            let provider = provider(self.plan, at, name)
+                .ok_or_else(|| Error::Internal(format!("no stage provides the artifact `{name}`")))?;
+            let mut finished = self.finished.lock().unwrap_or_else(|p| p.into_inner());
+            while !finished[provider] {
+                self.control.check()?;
+                let wait = self.changed.wait_timeout(finished, Duration::from_millis(20));
+                finished = wait.unwrap_or_else(|p| p.into_inner()).0;
+            }
+            drop(finished);
+            self.control.check()?;
+            if let Some(digest) = self.tallies[provider].artifacts.get().and_then(|made| made.get(name)) {
+                found.insert(name.clone(), *digest);
+            }
+        }
+        Ok(found)
+    }
+
+    /// Rows that will reach a stage, if that can be known yet.
+    fn expected(&self, at: usize) -> Option<u64> {
+        let stage = &self.plan.stages[at];
+        stage.inputs.iter().map(|&from| self.leaving(from)).sum()
+    }
+
+    fn leaving(&self, at: usize) -> Option<u64> {
+        use crate::stage::Shape;
+        let tally = &self.tallies[at];
+        if tally.done.load(Ordering::Relaxed) {
+            return Some(tally.rows.load(Ordering::Relaxed));
+        }
+        match self.plan.stages[at].planned.work.shape() {
+            Shape::Source | Shape::Subset => None,
+            Shape::Map | Shape::Table => self.expected(at),
+        }
+    }
+}
+
+/// The nearest stage upstream that provides an artifact.
+pub fn provider(plan: &Plan, at: usize, artifact: &str) -> Option<usize> {
+    let mut frontier = std::collections::VecDeque::from(plan.stages[at].inputs.clone());
+    while let Some(from) = frontier.pop_front() {
+        if plan.stages[from].planned.provides.iter().any(|name| name == artifact) {
+            return Some(from);
+        }
+        frontier.extend(&plan.stages[from].inputs);
+    }
+    None
+}
+
+/// A stage at work.
+pub struct StageRun<'a> {
+    pub shared: &'a Shared<'a>,
+    pub at: usize,
+    pub stage: &'a PlannedStage,
+    pub tally: &'a Tally,
+    pub identity: Digest,
+    pub context: Context,
+    list: Mutex<Option<ListWriter>>,
+    started: Instant,
+    told: Mutex<Instant>,
+}
+
+impl<'a> StageRun<'a> {
+    /// Resolves the identity and tells that the stage begins.
+    pub fn begin(shared: &'a Shared<'a>, at: usize) -> Result<Self, Error> {
+        let stage = &shared.plan.stages[at];
+        let digests = shared.artifacts(at)?;
+        let identity = identity::of(stage, &digests, shared.options.device, &shared.state.files)?;
+        let cache = &shared.state.cache;
+        let path = format!("v1/identities/{}.json", identity.digest);
+        if !cache.exists(&path) {
+            cache.put(&path, &[identity.preimage.as_bytes()])?;
+        }
+        let mut artifacts = BTreeMap::new();
+        for (name, digest) in digests {
+            let path = cache.blob_path(digest);
+            let gone = || Error::Damaged { path, what: format!("artifact `{name}` is gone or damaged") };
+            artifacts.insert(name.clone(), cache.blob(digest).ok_or_else(gone)?);
+        }
+        let tally = &shared.tallies[at];
+        let _ = tally.key.set(identity.digest);
+        shared.observer.event(&Event::StageStarted { stage: stage.name.clone(), kind: stage.kind.clone() });
+        let context = Context {
+            stage: stage.name.clone(),
+            device: shared.options.device,
+            artifacts,
+            interrupt: shared.options.interrupt.clone(),
+            observer: shared.observer.clone(),
+            files: shared.state.files.clone(),
+        };
+        let list = Mutex::new(Some(ListWriter::new(cache.clone())));
+        let now = Instant::now();
+        Ok(StageRun {
+            shared,
+            at,
+            stage,
+            tally,
+            identity: identity.digest,
+            context,
+            list,
+            started: now,
+            told: Mutex::new(now),
+        })
+    }
+
+    /// The batches of all inputs, one input after the other, under the input schema.
+    pub fn inputs(&self, mut each: impl FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
+        for &(from, reader) in &self.shared.edges[self.at] {
+            while let Some(batch) = self.shared.queues[from].pop(reader, &self.shared.control)? {
+                self.tally.rows_in.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                each(batch.align(&self.stage.input_schema))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends rows on and notes them in the stage's list.
+    pub fn emit(
+        &self,
+        batch: Batch,
+        note: impl FnOnce(&mut ListWriter) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        if let Some(list) = self.list.lock().unwrap_or_else(|p| p.into_inner()).as_mut() {
+            note(list)?;
+        }
+        self.tally.rows.fetch_add(batch.len() as u64, Ordering::Relaxed);
+        self.shared.queues[self.at].push(batch, &self.shared.control)
+    }
+
+    /// Sets a row aside, or fails where the stage's file says so.
+    pub fn failed(&self, failed: super::quarantine::Failed) -> Result<(), Error> {
+        self.tally.quarantined.fetch_add(1, Ordering::Relaxed);
+        self.tell(Event::RowQuarantined {
+            stage: self.stage.name.clone(),
+            id: failed.id.clone(),
+            error: failed.error.clone(),
+            attempts: failed.attempts,
+        });
+        let fail = match self.stage.on_error {
+            OnError::Fail => Some(Error::Stage {
+                stage: self.stage.name.clone(),
+                message: format!("row `{}`: {}", failed.id, failed.error),
+                hint: Some("`on_error: quarantine` sets failing rows aside and goes on".into()),
+            }),
+            OnError::Quarantine { .. } => None,
+        };
+        self.tally.failed.lock().unwrap_or_else(|p| p.into_inner()).push(failed);
+        fail.map_or(Ok(()), Err)
+    }
+
+    /// Tells how far the stage is, at most ten times a second.
+    pub fn progress(&self) {
+        let mut told = self.told.lock().unwrap_or_else(|p| p.into_inner());
+        if told.elapsed() < Duration::from_millis(100) {
+            return;
+        }
+        *told = Instant::now();
+        let tally = self.tally;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let done = count(&tally.hits) + count(&tally.misses) + count(&tally.quarantined);
+        let total = self.shared.expected(self.at);
+        self.tell(Event::Progress {
+            stage: self.stage.name.clone(),
+            done,
+            total,
+            unit: "rows".into(),
+            note: String::new(),
+        });
+    }
+
+    /// Tells the observers.
+    pub fn tell(&self, event: Event) {
+        self.shared.observer.event(&event);
+    }
+
+    /// Closes the stage's books.
+    pub fn end(&self, result: Result<(), Error>) -> Result<(), Error> {
+        if let Some(list) = self.list.lock().unwrap_or_else(|p| p.into_inner()).take() {
+            let _ = self.tally.lists.set(list.finish()?);
+        }
+        result?;
+        self.threshold()?;
+        let seconds = self.started.elapsed().as_secs_f64();
+        *self.tally.seconds.lock().unwrap_or_else(|p| p.into_inner()) = seconds;
+        self.tally.done.store(true, Ordering::Relaxed);
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        self.tell(Event::StageFinished {
+            stage: self.stage.name.clone(),
+            rows: count(&self.tally.rows),
+            hits: count(&self.tally.hits),
+            misses: count(&self.tally.misses),
+            quarantined: count(&self.tally.quarantined),
+            seconds,
+        });
+        Ok(())
+    }
+
+    fn threshold(&self) -> Result<(), Error> {
+        let OnError::Quarantine { threshold } = self.stage.on_error else { return Ok(()) };
+        let failed = self.tally.failed.lock().unwrap_or_else(|p| p.into_inner());
+        let passed = self.tally.rows.load(Ordering::Relaxed);
+        let rows = self.tally.rows_in.load(Ordering::Relaxed).max(passed + failed.len() as u64) as usize;
+        match failed.first() {
+            Some(first) if failed.len() as f64 > threshold * rows as f64 => Err(Error::TooManyFailed {
+                stage: self.stage.name.clone(),
+                failed: failed.len(),
+                rows,
+                percent: threshold * 100.0,
+                id: first.id.clone(),
+                error: first.error.clone(),
+            }),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! How are rows chosen? A subset sees values and returns indices; nothing is stored, for choosing again is cheap.
+
+use std::sync::atomic::Ordering;
+
+use super::stage_run::StageRun;
+use super::table_rows::TableRows;
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::stage::{Failures, Subset};
+use arrow::array::UInt32Array;
+
+/// Runs a subset to its end.
+pub fn run(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
+    if work.whole() { whole(stage, work) } else { streaming(stage, work) }
+}
+
+fn streaming(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
+    stage.inputs(|batch| {
+        let mut failures = Failures::default();
+        let rows = stage.shared.loader.load(&batch, &stage.stage.planned.consumes, &mut failures)?;
+        let kept = work.select(&rows).map_err(|e| e.into_error(&stage.stage.name))?;
+        emit(stage, batch.take(&kept)?)
+    })
+}
+
+fn whole(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
+    let mut parts = Vec::new();
+    stage.inputs(|batch| {
+        parts.push(batch);
+        Ok(())
+    })?;
+    let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let columns: Vec<&str> =
+        stage.stage.planned.consumes.iter().map(String::as_str).filter(|c| *c != "id").collect();
+    let all = UInt32Array::from_iter_values(0..rows.len() as u32);
+    let kept = work.select(&rows.take(&columns, &all)?).map_err(|e| e.into_error(&stage.stage.name))?;
+    rows.light(&kept)?.into_iter().try_for_each(|batch| emit(stage, batch))
+}
+
+fn emit(stage: &StageRun, batch: Batch) -> Result<(), Error> {
+    stage.tally.misses.fetch_add(batch.len() as u64, Ordering::Relaxed);
+    stage.progress();
+    let ids = batch.ids().clone();
+    stage.emit(batch, |list| list.ids(&ids))
+}

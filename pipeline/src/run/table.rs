@@ -1,0 +1,226 @@
+//! How does a table stage run? Collect its whole input, look it up by digest; if new, run it, store rows and artifacts, and
+//! last the record that makes the result count.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use arrow::array::{Array, ArrayRef};
+use arrow::datatypes::FieldRef;
+use serde::{Deserialize, Serialize};
+
+use super::stage_run::StageRun;
+use super::table_rows::TableRows;
+use crate::batch::Batch;
+use crate::cache::entries::Entries;
+use crate::cache::segment::Rows;
+use crate::cache::{Cache, stamp};
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::event::Event;
+use crate::plan::PlannedStage;
+use crate::stage::Table;
+
+/// Bytes of one stored segment of a table's rows, about.
+const SEGMENT: usize = 64 << 20;
+
+/// What a finished table leaves: the file `v1/tables/<entry>/<time>.json`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TableRecord {
+    /// The stage's identity.
+    pub identity: String,
+    /// Rows of input and output.
+    pub rows: usize,
+    /// Segments of its own columns, in order.
+    pub segments: Vec<String>,
+    /// Artifacts by name.
+    pub artifacts: BTreeMap<String, String>,
+}
+
+impl TableRecord {
+    /// The newest record of an entry whose files are all there.
+    pub fn newest(cache: &Cache, entry: Digest) -> Result<Option<Self>, Error> {
+        let folder = folder(entry);
+        for item in cache.list(&folder)?.iter().rev() {
+            let path = format!("{folder}/{}", item.name);
+            match serde_json::from_slice::<TableRecord>(&cache.read(&path)?) {
+                Ok(record) if record.whole(cache, entry) => return Ok(Some(record)),
+                Ok(_) => drop(cache.damaged(&path, "files that it names are gone or damaged")),
+                Err(error) => drop(cache.damaged(&path, &error.to_string())),
+            }
+        }
+        Ok(None)
+    }
+
+    fn whole(&self, cache: &Cache, entry: Digest) -> bool {
+        let artifacts = self.digests();
+        artifacts.len() == self.artifacts.len()
+            && artifacts.values().all(|digest| cache.blob(*digest).is_some())
+            && self
+                .segments
+                .iter()
+                .all(|name| cache.exists(&format!("{}/{name}.parquet", rows_folder(entry))))
+    }
+
+    pub(super) fn digests(&self) -> BTreeMap<String, Digest> {
+        self.artifacts.iter().filter_map(|(name, hex)| Some((name.clone(), Digest::parse(hex)?))).collect()
+    }
+}
+
+fn folder(entry: Digest) -> String {
+    format!("v1/tables/{entry}")
+}
+
+fn rows_folder(entry: Digest) -> String {
+    format!("v1/rows/{entry}")
+}
+
+/// Runs a table stage to its end.
+pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
+    let mut parts = Vec::new();
+    stage.inputs(|batch| {
+        parts.push(batch);
+        Ok(())
+    })?;
+    let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
+    let entry = entry(stage.identity, &rows, &stage.stage.planned.consumes)?;
+    let cache = &stage.shared.state.cache;
+    let force = stage.shared.options.force.contains(&stage.stage.name);
+    let found = if force { None } else { TableRecord::newest(cache, entry)? };
+    let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };
+    let record = match found {
+        Some(record) => record,
+        None => compute(stage, work, &rows, entry)?,
+    };
+    counter.fetch_add(1, Ordering::Relaxed);
+    let _ = stage.tally.artifacts.set(record.digests());
+    let _ = stage.tally.entries.set((rows_folder(entry), Some(record.segments.clone())));
+    emit(stage, rows, entry, &record)
+}
+
+/// What a table's result depends on: its identity, its ids and the digests of the columns it consumes.
+pub(super) fn entry(identity: Digest, rows: &TableRows, consumes: &[String]) -> Result<Digest, Error> {
+    let consumes: Vec<String> = consumes.iter().filter(|c| *c != "id").cloned().collect();
+    Ok(Digest::of_parts([identity.0.as_slice(), &rows.digest(&consumes)?.0]))
+}
+
+fn compute(
+    stage: &StageRun,
+    work: &dyn Table,
+    rows: &TableRows,
+    entry: Digest,
+) -> Result<TableRecord, Error> {
+    let name = &stage.stage.name;
+    let output = {
+        let _permission = stage.shared.control.permission(stage.at)?;
+        work.run(rows, &stage.context).map_err(|e| e.into_error(name))?
+    };
+    let adds = &stage.stage.planned.adds;
+    check_columns(name, adds, &output.columns, rows.len())?;
+    for wanted in &stage.stage.planned.provides {
+        if !output.artifacts.iter().any(|(made, _)| made == wanted) {
+            return Err(Error::Internal(format!("stage `{name}` did not provide its artifact `{wanted}`")));
+        }
+    }
+    let cache = &stage.shared.state.cache;
+    let segments =
+        if adds.is_empty() { Vec::new() } else { store_rows(stage, &output.columns, rows, entry)? };
+    let mut artifacts = BTreeMap::new();
+    for (name, bytes) in &output.artifacts {
+        artifacts.insert(name.clone(), cache.put_blob(bytes)?.to_string());
+    }
+    let record = TableRecord { identity: stage.identity.to_string(), rows: rows.len(), segments, artifacts };
+    let json = serde_json::to_vec_pretty(&record).map_err(|e| Error::Internal(e.to_string()))?;
+    cache.put(&format!("{}/{}.json", folder(entry), stamp()), &[&json])?;
+    for (artifact, digest) in &record.artifacts {
+        stage.tell(Event::Artifact { stage: name.clone(), name: artifact.clone(), digest: digest.clone() });
+    }
+    Ok(record)
+}
+
+fn store_rows(
+    stage: &StageRun,
+    columns: &[ArrayRef],
+    rows: &TableRows,
+    entry: Digest,
+) -> Result<Vec<String>, Error> {
+    let cache = stage.shared.state.cache.clone();
+    let entries = Entries::open(cache, rows_folder(entry), stage.stage.planned.adds.clone(), Some(&[]))?;
+    let bytes: usize = columns.iter().map(|c| c.get_array_memory_size()).sum();
+    let step = (rows.len() * SEGMENT / bytes.max(1)).clamp(1, rows.len().max(1));
+    let mut names = Vec::new();
+    for start in (0..rows.len()).step_by(step) {
+        let length = step.min(rows.len() - start);
+        let ids = rows.ids().slice(start, length);
+        let keys = ids.iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
+        let columns = columns.iter().map(|column| column.slice(start, length)).collect();
+        let (name, bytes) = entries.commit(&Rows { keys, ids, columns })?;
+        stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows: length as u64, bytes });
+        names.push(name);
+    }
+    Ok(names)
+}
+
+fn row_key(entry: Digest, id: &str) -> Digest {
+    Digest::of_parts([entry.0.as_slice(), id.as_bytes()])
+}
+
+fn emit(stage: &StageRun, rows: TableRows, entry: Digest, record: &TableRecord) -> Result<(), Error> {
+    for (batch, keys) in stored(&stage.shared.state.cache, stage.stage, rows, entry, record)? {
+        let ids = batch.ids().clone();
+        stage.emit(batch, |list| if keys.is_empty() { list.ids(&ids) } else { list.keys(&ids, &keys) })?;
+    }
+    Ok(())
+}
+
+/// The rows of a table with its stored columns, in their order of arrival, and their keys (none where it adds no column).
+pub(super) fn stored(
+    cache: &Arc<Cache>,
+    stage: &PlannedStage,
+    rows: TableRows,
+    entry: Digest,
+    record: &TableRecord,
+) -> Result<Vec<(Batch, Vec<Digest>)>, Error> {
+    if stage.planned.adds.is_empty() {
+        return Ok(rows.into_parts().iter().map(|batch| (batch.align(&stage.schema), Vec::new())).collect());
+    }
+    let adds = stage.planned.adds.clone();
+    let entries = Arc::new(Entries::open(cache.clone(), rows_folder(entry), adds, Some(&record.segments))?);
+    let mut out = Vec::new();
+    for batch in rows.into_parts() {
+        let keys: Vec<Digest> = batch.ids().iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
+        let places = entries.find(&keys).into_iter().collect::<Option<Arc<[_]>>>();
+        let path = rows_folder(entry);
+        let places =
+            places.ok_or_else(|| Error::Damaged { path, what: "rows of a table are gone".into() })?;
+        out.push((batch.with(&stage.schema, entries.columns(&places)), keys));
+    }
+    Ok(out)
+}
+
+/// A stage must give the columns it declared, one value for each row.
+pub(super) fn check_columns(
+    stage: &str,
+    adds: &[FieldRef],
+    columns: &[ArrayRef],
+    rows: usize,
+) -> Result<(), Error> {
+    let wrong = |what: String| Err(Error::Internal(format!("stage `{stage}` {what}")));
+    if adds.len() != columns.len() {
+        return wrong(format!("declared {} columns and gave {}", adds.len(), columns.len()));
+    }
+    for (field, column) in adds.iter().zip(columns) {
+        if field.data_type() != column.data_type() {
+            return wrong(format!(
+                "declared `{}` as {} and gave {}",
+                field.name(),
+                field.data_type(),
+                column.data_type()
+            ));
+        }
+        if column.len() != rows {
+            return wrong(format!("gave {} values of `{}` for {rows} rows", column.len(), field.name()));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,140 @@
+//! When do rows become durable? At least every 2 seconds or 64 MB, as one segment; then the batches that waited for them go on.
+
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::compute::concat;
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use super::map::{MapRun, ToWrite};
+use crate::Batch;
+use crate::cache::segment::Rows;
+use crate::digest::Digest;
+use crate::error::Error;
+use crate::event::Event;
+
+/// Longest that a computed row waits to become durable.
+const AGE: Duration = Duration::from_secs(2);
+/// Most bytes that wait.
+const BYTES: usize = 64 << 20;
+
+/// A batch with the keys of its rows, and which of them were missing.
+pub struct Item {
+    /// The rows.
+    pub batch: Batch,
+    /// Their keys.
+    pub keys: Vec<Digest>,
+    /// Rows to compute.
+    pub missing: Vec<u32>,
+    /// Rows with the key of another row that was on its way already.
+    pub twins: Vec<u32>,
+}
+
+/// Collects computed rows of one map stage.
+pub struct Writer<'a> {
+    map: &'a MapRun<'a>,
+    ids: Vec<String>,
+    keys: Vec<Digest>,
+    columns: Vec<Vec<ArrayRef>>,
+    bytes: usize,
+    since: Option<Instant>,
+    waiting: VecDeque<Item>,
+}
+
+impl<'a> Writer<'a> {
+    /// A writer for that stage.
+    pub fn new(map: &'a MapRun<'a>) -> Self {
+        let columns = vec![Vec::new(); map.entries.fields().len()];
+        Writer {
+            map,
+            ids: Vec::new(),
+            keys: Vec::new(),
+            columns,
+            bytes: 0,
+            since: None,
+            waiting: VecDeque::new(),
+        }
+    }
+
+    /// Takes messages until the sender is gone, however that came; what was computed is committed in any case.
+    pub fn run(mut self, messages: Receiver<ToWrite>) -> Result<(), Error> {
+        loop {
+            let wait = self.since.map_or(AGE, |since| AGE.saturating_sub(since.elapsed()));
+            match messages.recv_timeout(wait) {
+                Ok(ToWrite::Flush(item)) => self.waiting.push_back(item),
+                Ok(ToWrite::Made { ids, keys, columns, failures }) => {
+                    self.add(ids, keys, columns, failures)?
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            let due = self.bytes >= BYTES || self.since.is_some_and(|since| since.elapsed() >= AGE);
+            if due || self.since.is_none() {
+                self.commit()?;
+                self.send_on()?;
+            }
+        }
+        self.commit()?;
+        self.send_on()
+    }
+
+    fn add(
+        &mut self,
+        ids: Vec<String>,
+        keys: Vec<Digest>,
+        columns: Vec<ArrayRef>,
+        failures: Vec<(String, Digest, String)>,
+    ) -> Result<(), Error> {
+        self.since.get_or_insert_with(Instant::now);
+        self.map.stage.tally.misses.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        for (slot, column) in self.columns.iter_mut().zip(columns) {
+            self.bytes += column.get_array_memory_size();
+            slot.push(column);
+        }
+        self.bytes += ids.iter().map(|id| id.len() + 40).sum::<usize>();
+        self.ids.extend(ids);
+        self.keys.extend(keys);
+        for (id, key, error) in failures {
+            let failed = self.map.quarantine.add(key, &id, &error);
+            self.map.stage.failed(failed).inspect_err(|_| {
+                // What came before the row that stops the stage is kept.
+                let _ = self.commit();
+            })?;
+        }
+        self.map.stage.progress();
+        Ok(())
+    }
+
+    fn commit(&mut self) -> Result<(), Error> {
+        self.since = None;
+        self.bytes = 0;
+        self.map.quarantine.commit()?;
+        if self.keys.is_empty() {
+            return Ok(());
+        }
+        let mut columns = Vec::with_capacity(self.columns.len());
+        for parts in &mut self.columns {
+            let parts = std::mem::take(parts);
+            columns.push(concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>())?);
+        }
+        let keys = std::mem::take(&mut self.keys);
+        let ids = StringArray::from_iter_values(std::mem::take(&mut self.ids));
+        let rows = keys.len() as u64;
+        let (_, bytes) = self.map.entries.commit(&Rows { keys, ids, columns })?;
+        let stage = self.map.stage;
+        stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows, bytes });
+        Ok(())
+    }
+
+    fn send_on(&mut self) -> Result<(), Error> {
+        while let Some(item) = self.waiting.pop_front() {
+            item.missing.iter().for_each(|&row| {
+                self.map.in_flight.remove(&item.keys[row as usize]);
+            });
+            self.map.emit(item)?;
+        }
+        Ok(())
+    }
+}
