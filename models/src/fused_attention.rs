@@ -1,11 +1,12 @@
 //! How do frozen networks attend with few tensor operations?
 //!
 //! Query, key and value share one product and one copy; the scale `1/√d` is folded into the query's weights when they
-//! load. Softmax is candle's fused one, which has no backward pass: nothing here can be trained
+//! load. The softmax has no backward pass: nothing here can be trained
 
 use candle_core::{D, Device, Result, Tensor};
 
 use crate::dense::Dense;
+use crate::small_ops::softmax;
 use crate::weights::Weights;
 
 /// How a width divides into attention heads
@@ -78,7 +79,7 @@ pub(crate) fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) 
         Some(mask) => scores.broadcast_add(mask)?,
         None => scores,
     };
-    let mixed = candle_nn::ops::softmax_last_dim(&scores)?.matmul(v)?;
+    let mixed = softmax(&scores)?.matmul(v)?;
     mixed.transpose(1, 2)?.flatten_from(D::Minus2)
 }
 

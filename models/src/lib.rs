@@ -17,6 +17,7 @@ pub mod model_folder;
 pub mod moe;
 pub mod optim;
 pub mod parameters;
+mod small_ops;
 pub mod statistics;
 pub mod weights;
 

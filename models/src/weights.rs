@@ -14,6 +14,7 @@ use candle_nn::{Conv2d, Conv2dConfig, Embedding, GroupNorm, LayerNorm, Linear};
 use crate::dense::Dense;
 use crate::error::{Context, Error, Result};
 use crate::model_folder::Part;
+use crate::small_ops::Norm;
 
 /// The tensors of one checkpoint below a dotted prefix
 #[derive(Clone)]
@@ -200,6 +201,11 @@ impl Weights {
     /// LayerNorm over the last axis. Its fused form has no backward pass: only for frozen networks
     pub fn layer_norm(&self, width: usize, eps: f64) -> Result<LayerNorm> {
         Ok(LayerNorm::new(self.tensor("weight", &[width])?, self.tensor("bias", &[width])?, eps))
+    }
+
+    /// LayerNorm over the last axis of a frozen network, quick on few rows
+    pub(crate) fn norm(&self, width: usize, eps: f64) -> Result<Norm> {
+        Ok(Norm::new(self.tensor("weight", &[width])?, self.tensor("bias", &[width])?, eps))
     }
 
     /// GroupNorm over `groups` of `channels`

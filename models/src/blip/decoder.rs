@@ -6,13 +6,14 @@
 //! Frozen
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use candle_nn::{Embedding, LayerNorm, Module};
+use candle_nn::{Embedding, Module};
 
 use super::config::{BlipConfig, BlipTextConfig};
 use crate::activation::Activation;
 use crate::dense::Dense;
 use crate::error::Error;
 use crate::fused_attention::{FusedQkv, Heads, attend, causal_mask};
+use crate::small_ops::{Norm, softmax};
 use crate::weights::Weights;
 
 /// The text decoder with its language-model head
@@ -24,11 +25,11 @@ pub struct BlipDecoder {
     dtype: DType,
     words: Embedding,
     positions: Tensor,
-    norm: LayerNorm,
+    norm: Norm,
     layers: Vec<Layer>,
     transform: Dense,
     activation: Activation,
-    transform_norm: LayerNorm,
+    transform_norm: Norm,
     scores: Dense,
 }
 
@@ -66,11 +67,11 @@ impl BlipDecoder {
             positions: embeddings
                 .pp("position_embeddings")
                 .tensor("weight", &[text.max_position_embeddings, width])?,
-            norm: embeddings.pp("LayerNorm").layer_norm(width, eps)?,
+            norm: embeddings.pp("LayerNorm").norm(width, eps)?,
             layers: (0..text.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
             transform: head.pp("transform.dense").dense(width, width)?,
             activation: text.hidden_act,
-            transform_norm: head.pp("transform.LayerNorm").layer_norm(width, eps)?,
+            transform_norm: head.pp("transform.LayerNorm").norm(width, eps)?,
             scores: scores(text, &head, &words)?,
             words,
         })
@@ -199,13 +200,13 @@ impl Layer {
 /// `LayerNorm(dense(x) + skip)`
 struct Residual {
     dense: Dense,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
 impl Residual {
     fn new(weights: &Weights, inputs: usize, width: usize, eps: f64) -> crate::Result<Self> {
         let dense = weights.pp("dense").dense(inputs, width)?;
-        Ok(Self { dense, norm: weights.pp("LayerNorm").layer_norm(width, eps)? })
+        Ok(Self { dense, norm: weights.pp("LayerNorm").norm(width, eps)? })
     }
 
     fn forward(&self, x: &Tensor, skip: &Tensor) -> Result<Tensor> {
@@ -248,7 +249,7 @@ impl CrossAttention {
         let (rows, tokens, width) = x.dims3()?;
         let queries = self.query.forward(x)?.reshape((rows * tokens, self.heads.count, self.heads.dim()))?;
         let scores = queries.transpose(0, 1)?.contiguous()?.matmul(&picture.keys)?;
-        let mixed = candle_nn::ops::softmax_last_dim(&scores)?.matmul(&picture.values)?;
+        let mixed = softmax(&scores)?.matmul(&picture.values)?;
         let merged = mixed.transpose(0, 1)?.flatten_from(D::Minus2)?.reshape((rows, tokens, width))?;
         self.output.forward(&merged, x)
     }

@@ -41,7 +41,11 @@ impl Normalisation {
         if folder.has(image) {
             return folder.json(image);
         }
-        if folder.has(whole) { Ok(folder.json::<Processor>(whole)?.image_processor) } else { Ok(Self::default()) }
+        if folder.has(whole) {
+            Ok(folder.json::<Processor>(whole)?.image_processor)
+        } else {
+            Ok(Self::default())
+        }
     }
 
     /// `[1, 3, size, size]` f32 from `size * size` RGB pixels, row by row

@@ -4,13 +4,13 @@
 //! checkpoint. Patches are cut by reshaping and embedded by one product, which equals the strided convolution. Frozen
 
 use candle_core::{Result, Tensor};
-use candle_nn::{LayerNorm, Module};
 
 use super::config::BlipVisionConfig;
 use crate::Weights;
 use crate::activation::Activation;
 use crate::dense::Dense;
 use crate::fused_attention::{FusedQkv, Heads, attend};
+use crate::small_ops::Norm;
 
 /// The vision tower
 pub struct BlipVision {
@@ -19,7 +19,7 @@ pub struct BlipVision {
     class: Tensor,
     positions: Tensor,
     layers: Vec<Layer>,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
 impl BlipVision {
@@ -37,7 +37,7 @@ impl BlipVision {
             class: embeddings.tensor("class_embedding", &[1, 1, width])?,
             positions: embeddings.tensor("position_embedding", &[1, count + 1, width])?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<crate::Result<_>>()?,
-            norm: weights.pp("post_layernorm").layer_norm(width, config.layer_norm_eps)?,
+            norm: weights.pp("post_layernorm").norm(width, config.layer_norm_eps)?,
         })
     }
 
@@ -61,10 +61,10 @@ impl BlipVision {
 }
 
 struct Layer {
-    norm1: LayerNorm,
+    norm1: Norm,
     qkv: FusedQkv,
     output: Dense,
-    norm2: LayerNorm,
+    norm2: Norm,
     fc1: Dense,
     activation: Activation,
     fc2: Dense,
@@ -75,10 +75,10 @@ impl Layer {
         let (width, inner) = (config.hidden_size, config.intermediate_size);
         let heads = Heads { count: config.num_attention_heads, width };
         Ok(Self {
-            norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
+            norm1: weights.pp("layer_norm1").norm(width, config.layer_norm_eps)?,
             qkv: FusedQkv::from_one(&weights.pp("self_attn.qkv"), heads)?,
             output: weights.pp("self_attn.projection").dense(width, width)?,
-            norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
+            norm2: weights.pp("layer_norm2").norm(width, config.layer_norm_eps)?,
             fc1: weights.pp("mlp.fc1").dense(width, inner)?,
             activation: config.hidden_act,
             fc2: weights.pp("mlp.fc2").dense(inner, width)?,

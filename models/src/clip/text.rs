@@ -1,15 +1,16 @@
 //! What states does CLIP's text tower give a sequence of tokens?
 //!
 //! A causal pre-LN transformer (Radford et al. 2021); weights as `CLIPTextModel` of transformers names them, with or
-//! without the leading `text_model.`. Frozen: the fused softmax and LayerNorm used here have no backward pass
+//! without the leading `text_model.`. Frozen: the softmax and LayerNorm used here have no backward pass
 
 use candle_core::{DType, Device, Tensor};
-use candle_nn::{Embedding, LayerNorm, Module};
+use candle_nn::{Embedding, Module};
 use serde::Deserialize;
 
 use crate::activation::Activation;
 use crate::dense::Dense;
 use crate::fused_attention::{FusedQkv, Heads, attend, causal_mask};
+use crate::small_ops::Norm;
 use crate::{Error, ModelFolder, Result, Weights};
 
 /// `config.json` of a `CLIPTextModel`; fields left out take the published defaults
@@ -70,7 +71,7 @@ pub struct ClipTextModel {
     tokens: Embedding,
     positions: Tensor,
     layers: Vec<Layer>,
-    norm: LayerNorm,
+    norm: Norm,
 }
 
 impl ClipTextModel {
@@ -91,7 +92,7 @@ impl ClipTextModel {
             tokens: embeddings.pp("token_embedding").embedding(config.vocab_size, width)?,
             positions: embeddings.pp("position_embedding").tensor("weight", &positions)?,
             layers: (0..config.num_hidden_layers).map(layer).collect::<Result<_>>()?,
-            norm: weights.pp("final_layer_norm").layer_norm(width, config.layer_norm_eps)?,
+            norm: weights.pp("final_layer_norm").norm(width, config.layer_norm_eps)?,
             device: weights.device().clone(),
             config,
         })
@@ -144,10 +145,10 @@ impl ClipTextModel {
 }
 
 struct Layer {
-    norm1: LayerNorm,
+    norm1: Norm,
     qkv: FusedQkv,
     output: Dense,
-    norm2: LayerNorm,
+    norm2: Norm,
     fc1: Dense,
     activation: Activation,
     fc2: Dense,
@@ -159,10 +160,10 @@ impl Layer {
         let heads = Heads { count: config.num_attention_heads, width };
         let attention = weights.pp("self_attn");
         Ok(Self {
-            norm1: weights.pp("layer_norm1").layer_norm(width, config.layer_norm_eps)?,
+            norm1: weights.pp("layer_norm1").norm(width, config.layer_norm_eps)?,
             qkv: FusedQkv::from_three(&attention, ["q_proj", "k_proj", "v_proj"], heads)?,
             output: attention.pp("out_proj").dense(width, width)?,
-            norm2: weights.pp("layer_norm2").layer_norm(width, config.layer_norm_eps)?,
+            norm2: weights.pp("layer_norm2").norm(width, config.layer_norm_eps)?,
             fc1: weights.pp("mlp.fc1").dense(width, inner)?,
             activation: config.hidden_act,
             fc2: weights.pp("mlp.fc2").dense(inner, width)?,
