@@ -12,7 +12,7 @@
 use candle_core::{CpuStorage, CustomOp1, D, Layout, Result, Shape, Tensor, bail};
 use rayon::prelude::*;
 
-use crate::exp::exp;
+use crate::exp::{exp, largest};
 use crate::linear::linear;
 use crate::parameters::{Init, Scope};
 
@@ -208,8 +208,8 @@ impl CustomOp1 for ExpOfShifted {
         let width = layout.dims().last().copied().unwrap_or(1).max(1);
         values.par_chunks_mut(ROWS * width).for_each(|rows| {
             for row in rows.chunks_exact_mut(width) {
-                let largest = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b));
-                row.iter_mut().for_each(|value| *value = exp(*value - largest));
+                let top = largest(row);
+                row.iter_mut().for_each(|value| *value = exp(*value - top));
             }
         });
         Ok((CpuStorage::F32(values), layout.shape().clone()))

@@ -10,6 +10,7 @@ use affectflow_models::diffusion::vae::{self, VaeEncoder};
 use affectflow_models::diffusion::{InputNorm, Options, Perceiver};
 use affectflow_models::statistics;
 use candle_core::{DType, Device, Tensor};
+use rayon::prelude::*;
 
 type Outcome = Result<(), Box<dyn Error>>;
 
@@ -109,6 +110,26 @@ fn perceiver_features_and_statistics() -> Outcome {
         assert_eq!(vector.to_vec1::<f32>()?, statistics::features(&maps)?.to_vec1::<f32>()?);
         let again = perceiver.statistics_of_latent(&perceiver.latent(picture)?, context)?.0;
         assert_eq!(vector.to_vec1::<f32>()?, again.to_vec1::<f32>()?);
+    }
+    Ok(())
+}
+
+/// A picture's statistics are the same bits alone, beside others, and on any number of threads
+#[test]
+fn neighbours_and_threads_change_nothing() -> Outcome {
+    let golden = golden("sd15")?;
+    let perceiver = golden.perceiver(true)?;
+    let (picture, context) = (golden.tensor("picture")?, golden.tensor("context")?);
+    let bits = |_: usize| -> Result<Vec<u32>, String> {
+        let (vector, _) = perceiver.statistics(picture, context).map_err(|e| e.to_string())?;
+        let values = vector.to_vec1::<f32>().map_err(|e| e.to_string())?;
+        Ok(values.into_iter().map(f32::to_bits).collect())
+    };
+    let alone = bits(0)?;
+    for threads in [1, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+        let all = pool.install(|| (0..6).into_par_iter().map(bits).collect::<Result<Vec<_>, _>>())?;
+        assert!(all.iter().all(|other| *other == alone), "differs on {threads} threads");
     }
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{CpuStorage, CustomOp1, DType, Layout, Result, Shape, Tensor};
 
-use crate::exp::exp;
+use crate::exp::{exp, largest};
 
 /// Softmax over the last dimension of `scores · scale`
 pub(super) fn softmax(scores: &Tensor, scale: f64) -> Result<Tensor> {
@@ -31,15 +31,15 @@ impl CustomOp1 for ScaledSoftmax {
 
 impl ScaledSoftmax {
     fn row(&self, row: &mut [f32]) {
-        let largest = row.iter().fold(f32::NEG_INFINITY, |a, &b| a.max(b)) * self.0;
-        row.iter_mut().for_each(|value| *value = exp(*value * self.0 - largest));
+        let top = largest(row) * self.0;
+        row.iter_mut().for_each(|value| *value = exp(*value * self.0 - top));
         let inverse = 1.0 / lanes_sum(row);
         row.iter_mut().for_each(|value| *value *= inverse);
     }
 }
 
 /// A sum in eight lanes: a fixed order that vector units like
-pub(super) fn lanes_sum(values: &[f32]) -> f32 {
+fn lanes_sum(values: &[f32]) -> f32 {
     let (chunks, rest) = values.as_chunks::<8>();
     let mut lanes = [0f32; 8];
     for chunk in chunks {
