@@ -3,11 +3,16 @@
 //! One folder a kind. [`register`] is the one visible list.
 
 pub mod columns;
+pub mod embed;
 pub mod model;
+pub mod perceive;
+pub mod picture;
+mod pixels;
+mod rows;
 
 use affectflow_pipeline::Registry;
 
 /// Registers every built-in kind and link.
 pub fn register(registry: &mut Registry) {
-    let _ = registry;
+    registry.add(embed::Embed).add(perceive::Perceive);
 }

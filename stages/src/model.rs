@@ -80,6 +80,11 @@ impl Model {
         Ok(Model { option, folder })
     }
 
+    /// The folder of all parts.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
+    }
+
     /// The part in its subfolder.
     pub fn part(&self, part: Part) -> Result<ModelPart, Problem> {
         self.check(part, self.folder.sub(part.folder()))
