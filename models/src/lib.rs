@@ -3,8 +3,8 @@
 mod activation;
 pub mod blip;
 pub mod builtin;
-pub mod clip;
 pub mod cliea;
+pub mod clip;
 mod dense;
 pub mod diffusion;
 pub mod error;

@@ -14,16 +14,29 @@ use crate::picture;
 
 /// Replaces `image` by `side` x `side` RGB pixels; rows whose picture cannot be read are reported and left out.
 pub fn decode(rows: RecordBatch, side: u32, failures: &mut Failures) -> StageResult<RecordBatch> {
-    let (at, _) = rows.schema().column_with_name(columns::IMAGE).map(|(at, field)| (at, field.clone())).ok_or_else(|| {
-        StageError::new(format!("no column `{}` reached this stage", columns::IMAGE))
-    })?;
-    let images = rows.column(at).as_binary_opt::<i32>().ok_or_else(|| StageError::new("the column `image` does not hold bytes"))?;
+    let (at, _) = rows
+        .schema()
+        .column_with_name(columns::IMAGE)
+        .map(|(at, field)| (at, field.clone()))
+        .ok_or_else(|| StageError::new(format!("no column `{}` reached this stage", columns::IMAGE)))?;
+    let images = rows
+        .column(at)
+        .as_binary_opt::<i32>()
+        .ok_or_else(|| StageError::new("the column `image` does not hold bytes"))?;
     let decoded: Vec<Result<Vec<u8>, String>> = (0..rows.num_rows())
         .into_par_iter()
-        .map(|row| if images.is_null(row) { Err("there is no picture".into()) } else { picture::decode(images.value(row), side) })
+        .map(|row| {
+            if images.is_null(row) {
+                Err("there is no picture".into())
+            } else {
+                picture::decode(images.value(row), side)
+            }
+        })
         .collect();
     let ids = ids(&rows)?;
-    for (row, error) in decoded.iter().enumerate().filter_map(|(row, pixels)| Some((row, pixels.as_ref().err()?))) {
+    for (row, error) in
+        decoded.iter().enumerate().filter_map(|(row, pixels)| Some((row, pixels.as_ref().err()?)))
+    {
         failures.push(ids.value(row), format!("cannot read the picture: {error}"));
     }
     let size = bytes(side);
@@ -46,7 +59,9 @@ pub fn of(rows: &RecordBatch) -> StageResult<&FixedSizeBinaryArray> {
 
 /// The ids of rows.
 pub fn ids(rows: &RecordBatch) -> StageResult<&StringArray> {
-    rows.column_by_name("id").and_then(|ids| ids.as_string_opt::<i32>()).ok_or_else(|| StageError::new("no column `id` reached this stage"))
+    rows.column_by_name("id")
+        .and_then(|ids| ids.as_string_opt::<i32>())
+        .ok_or_else(|| StageError::new("no column `id` reached this stage"))
 }
 
 fn bytes(side: u32) -> i32 {

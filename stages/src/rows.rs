@@ -16,7 +16,9 @@ pub fn each<T: Send>(
         true => (0..ids.len()).into_par_iter().map(work).collect(),
         false => (0..ids.len()).map(work).collect(),
     };
-    let report = |(row, made): (usize, Result<T, String>)| made.map_err(|error| failures.push(ids.value(row), error)).ok();
+    let report = |(row, made): (usize, Result<T, String>)| {
+        made.map_err(|error| failures.push(ids.value(row), error)).ok()
+    };
     made.into_iter().enumerate().map(report).collect()
 }
 
@@ -25,6 +27,9 @@ pub fn halves(what: &str, values: &[f32]) -> Result<Vec<f16>, String> {
     let halves: Vec<f16> = values.iter().map(|value| f16::from_f32(*value)).collect();
     match halves.iter().position(|value| !value.is_finite()) {
         None => Ok(halves),
-        Some(at) => Err(format!("the network gave {} as number {at} of `{what}`, which half precision cannot hold", values[at])),
+        Some(at) => Err(format!(
+            "the network gave {} as number {at} of `{what}`, which half precision cannot hold",
+            values[at]
+        )),
     }
 }

@@ -29,7 +29,11 @@ pub struct Written {
 
 impl From<&Written> for Triple {
     fn from(written: &Written) -> Triple {
-        Triple { subject: written.subject.clone(), verb: written.verb.clone(), object: written.object.clone() }
+        Triple {
+            subject: written.subject.clone(),
+            verb: written.verb.clone(),
+            object: written.object.clone(),
+        }
     }
 }
 
@@ -37,14 +41,28 @@ impl<T: DeserializeOwned> Given<T> {
     /// Reads the file; `what` is the name of the value in JSON lines.
     pub fn read(what: &'static str, file: &Path) -> StageResult<Self> {
         let name = file.display();
-        let text = std::fs::read_to_string(file).map_err(|error| StageError::new(format!("cannot read `{name}`: {error}")))?;
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| StageError::new(format!("cannot read `{name}`: {error}")))?;
         let values = match serde_json::from_str::<Map<String, Value>>(&text) {
-            Ok(map) if !is_line(&map) => map.into_iter().map(|(path, value)| Ok((path, typed(what, value)?))).collect(),
-            Err(error) if !text.lines().next().is_some_and(|line| serde_json::from_str::<Value>(line).is_ok()) => Err(error.to_string()),
-            _ => text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()).map(|(at, line)| entry(what, at + 1, line)).collect(),
+            Ok(map) if !is_line(&map) => {
+                map.into_iter().map(|(path, value)| Ok((path, typed(what, value)?))).collect()
+            }
+            Err(error)
+                if !text.lines().next().is_some_and(|line| serde_json::from_str::<Value>(line).is_ok()) =>
+            {
+                Err(error.to_string())
+            }
+            _ => text
+                .lines()
+                .enumerate()
+                .filter(|(_, line)| !line.trim().is_empty())
+                .map(|(at, line)| entry(what, at + 1, line))
+                .collect(),
         };
         let values = values.map_err(|error: String| {
-            let expected = format!("a JSON map from relative path to {what}, or one object a line with `path` and `{what}`");
+            let expected = format!(
+                "a JSON map from relative path to {what}, or one object a line with `path` and `{what}`"
+            );
             StageError::new(format!("`{name}`: {error}")).hint(expected)
         })?;
         Ok(Given { what, file: file.to_owned(), values })
@@ -54,7 +72,11 @@ impl<T: DeserializeOwned> Given<T> {
     pub fn get(&self, id: &str) -> Result<&T, String> {
         let relative = id.split_once('/').map_or(id, |(_, relative)| relative);
         self.values.get(relative).or_else(|| self.values.get(id)).ok_or_else(|| {
-            format!("`{}` has no {} for `{relative}`; add an entry under that path, or leave the row out", self.file.display(), self.what)
+            format!(
+                "`{}` has no {} for `{relative}`; add an entry under that path, or leave the row out",
+                self.file.display(),
+                self.what
+            )
         })
     }
 }
@@ -66,7 +88,8 @@ fn is_line(map: &Map<String, Value>) -> bool {
 
 fn entry<T: DeserializeOwned>(what: &str, line: usize, text: &str) -> Result<(String, T), String> {
     let wrong = |message: String| format!("line {line}: {message}");
-    let mut object: Map<String, Value> = serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
+    let mut object: Map<String, Value> =
+        serde_json::from_str(text).map_err(|error| wrong(error.to_string()))?;
     let path = object.get("path").or_else(|| object.get("file")).and_then(Value::as_str).map(str::to_owned);
     let path = path.ok_or_else(|| wrong("there is no text under `path`".into()))?;
     let value = object.remove(what).ok_or_else(|| wrong(format!("there is no `{what}`")))?;
@@ -108,7 +131,11 @@ mod tests {
 
     #[test]
     fn triples_are_objects_of_three_texts() {
-        let given = read::<Vec<Written>>("triples", r#"{"a.png": [{"subject": "s", "verb": "v", "object": "o"}], "b.png": []}"#).unwrap();
+        let given = read::<Vec<Written>>(
+            "triples",
+            r#"{"a.png": [{"subject": "s", "verb": "v", "object": "o"}], "b.png": []}"#,
+        )
+        .unwrap();
         assert_eq!(given.get("set/a.png").unwrap()[0].verb, "v");
         assert!(given.get("set/b.png").unwrap().is_empty());
     }

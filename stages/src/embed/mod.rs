@@ -142,7 +142,11 @@ impl Stage for Embed {
             columns: &[
                 (columns::CAPTION, "utf8", "what the vision-language model says of the picture"),
                 (columns::TRIPLES, "list<struct<subject, verb, object: utf8>>", "the caption parsed"),
-                (columns::KNOWLEDGE, "tensor float16 [154, width]", "77 states of the caption, then 77 of its triples"),
+                (
+                    columns::KNOWLEDGE,
+                    "tensor float16 [154, width]",
+                    "77 states of the caption, then 77 of its triples",
+                ),
             ],
             example: "embed: { kind: embed, config: { model: builtin:tiny, num_beams: 3 } }",
         }
@@ -171,7 +175,11 @@ impl Stage for Embed {
             inputs.column(column)?;
         }
         let shape = [2 * clip.max_position_embeddings, clip.hidden_size];
-        let adds = vec![columns::text(columns::CAPTION), columns::triples(), tensor::field(columns::KNOWLEDGE, Dtype::Float16, &shape)];
+        let adds = vec![
+            columns::text(columns::CAPTION),
+            columns::triples(),
+            tensor::field(columns::KNOWLEDGE, Dtype::Float16, &shape),
+        ];
         let work = work::Embedding {
             side: captioner.as_ref().map(|(_, config)| config.vision_config.image_size as u32),
             captioner: captioner.map(|(part, _)| part.folder),
@@ -197,12 +205,16 @@ fn captioner(model: &Model, options: &Options, inputs: &Inputs) -> Result<(Model
     let config = part.config(BlipConfig::load)?;
     let longest = config.text_config.max_position_embeddings.saturating_sub(1);
     if options.max_new_tokens > longest {
-        let problem = Problem::new(format!("`max_new_tokens` is {}, more than the captioner can write", options.max_new_tokens));
+        let problem = Problem::new(format!(
+            "`max_new_tokens` is {}, more than the captioner can write",
+            options.max_new_tokens
+        ));
         return Err(problem.option("max_new_tokens").hint(format!("at most {longest}")));
     }
     if options.min_new_tokens > options.max_new_tokens {
         let (fewest, most) = (options.min_new_tokens, options.max_new_tokens);
-        let problem = Problem::new(format!("`min_new_tokens` is {fewest}, more than `max_new_tokens`, {most}"));
+        let problem =
+            Problem::new(format!("`min_new_tokens` is {fewest}, more than `max_new_tokens`, {most}"));
         return Err(problem.option("min_new_tokens").hint("lower the one or raise the other"));
     }
     Ok((part, config))

@@ -51,9 +51,17 @@ impl Map for Embedding {
             Some(file) => Triples::Given(Given::read("triples", file)?),
             None => Triples::Parsed(Parser::new()),
         };
-        let clip = ClipText::load(&self.tokenizer, &self.text, &device, DType::F32).map_err(model::stage_error)?;
+        let clip =
+            ClipText::load(&self.tokenizer, &self.text, &device, DType::F32).map_err(model::stage_error)?;
         let parallel = device.is_cpu();
-        Ok(Box::new(Open { captions, triples, clip, knowledge: self.knowledge, values: self.values, parallel }))
+        Ok(Box::new(Open {
+            captions,
+            triples,
+            clip,
+            knowledge: self.knowledge,
+            values: self.values,
+            parallel,
+        }))
     }
 
     fn rows_per_call(&self) -> usize {
@@ -111,7 +119,8 @@ impl Worker for Open {
                 None => knowledge.resize(knowledge.len() + self.values, f16::ZERO),
             }
         }
-        let captions: StringArray = made.iter().map(|row| row.as_ref().map(|row| row.caption.as_str())).collect();
+        let captions: StringArray =
+            made.iter().map(|row| row.as_ref().map(|row| row.caption.as_str())).collect();
         Ok(vec![Arc::new(captions), triples(&made), tensor::from_f16(self.values, knowledge)?])
     }
 }
@@ -130,7 +139,9 @@ impl Open {
             Triples::Parsed(parser) => parser.parse(&caption),
         };
         let knowledge = self.clip.knowledge(&caption, &triples, self.knowledge);
-        let values = knowledge.and_then(|k| Ok(k.flatten_all()?.to_vec1::<f32>()?)).map_err(|error| error.to_string())?;
+        let values = knowledge
+            .and_then(|k| Ok(k.flatten_all()?.to_vec1::<f32>()?))
+            .map_err(|error| error.to_string())?;
         Ok(Row { knowledge: crate::rows::halves("knowledge", &values)?, caption, triples })
     }
 }

@@ -8,20 +8,28 @@ use serde_json::{Value, json};
 use crate::model::ModelPart;
 
 /// The side pictures are resized to: the one asked for, else the one that the model was made for.
-pub fn side(asked: Option<u32>, vae: &vae::Config, unet: &unet::Config, folder: &ModelPart) -> Result<u32, Problem> {
+pub fn side(
+    asked: Option<u32>,
+    vae: &vae::Config,
+    unet: &unet::Config,
+    folder: &ModelPart,
+) -> Result<u32, Problem> {
     let divisor = (vae.reduction() * unet.reduction()).max(64) as u32;
     let side = match asked {
         Some(side) => side,
         None => native(vae, folder)?.ok_or_else(|| {
-            let problem = Problem::new("the model does not say which `resolution` it was made for").option("resolution");
-            problem.hint(format!("give one divisible by {divisor}, for example `resolution: {}`", 8 * divisor))
+            let problem = Problem::new("the model does not say which `resolution` it was made for")
+                .option("resolution");
+            problem
+                .hint(format!("give one divisible by {divisor}, for example `resolution: {}`", 8 * divisor))
         })?,
     };
     if side > 0 && side.is_multiple_of(divisor) {
         return Ok(side);
     }
     let near = (side / divisor).max(1) * divisor;
-    let problem = Problem::new(format!("`resolution` is {side}, which is not divisible by {divisor}")).option("resolution");
+    let problem = Problem::new(format!("`resolution` is {side}, which is not divisible by {divisor}"))
+        .option("resolution");
     Err(problem.hint(format!("the statistics are exact only then; try {near} or {}", near + divisor)))
 }
 
@@ -41,7 +49,9 @@ pub fn latents_fit(vae: &vae::Config, unet: &unet::Config) -> Result<(), Problem
     if given == taken {
         return Ok(());
     }
-    let problem = Problem::new(format!("the autoencoder gives latents of {given} channels, and the denoiser takes {taken}"));
+    let problem = Problem::new(format!(
+        "the autoencoder gives latents of {given} channels, and the denoiser takes {taken}"
+    ));
     Err(problem.option("model").hint("take `vae` and `unet` from the same checkpoint"))
 }
 
@@ -60,6 +70,7 @@ pub fn levels(side: u32, vae: &vae::Config, unet: &unet::Config, tokens: usize) 
 
 /// The levels as metadata writes them.
 pub fn json(layout: &Layout) -> String {
-    let level = |level: &Level| json!({ "channels": level.channels, "height": level.height, "width": level.width });
+    let level =
+        |level: &Level| json!({ "channels": level.channels, "height": level.height, "width": level.width });
     Value::from_iter(layout.levels().iter().map(level)).to_string()
 }

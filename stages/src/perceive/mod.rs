@@ -99,7 +99,11 @@ impl Stage for Perceive {
             version: 1,
             summary: "Runs the autoencoder and the denoiser once and keeps nine border-aware statistics per channel and level",
             shape: Shape::Map,
-            columns: &[(columns::FEATURES, "tensor float16 [views, 9·ΣC]", "statistics per level, finest first; the order is in the field's metadata")],
+            columns: &[(
+                columns::FEATURES,
+                "tensor float16 [views, 9·ΣC]",
+                "statistics per level, finest first; the order is in the field's metadata",
+            )],
             example: "perceive: { kind: perceive, config: { model: builtin:tiny, views: [identity, flip] } }",
         }
     }
@@ -122,10 +126,14 @@ impl Stage for Perceive {
         let mut metadata = field.metadata().clone();
         metadata.insert(columns::LEVELS.to_owned(), levels::json(&layout));
         let mut depends = [vae.depends.clone(), unet.depends.clone()].concat();
-        depends.push(Dependency::Content { name: "resolution".into(), digest: Digest::of(&side.to_le_bytes()) });
+        depends
+            .push(Dependency::Content { name: "resolution".into(), digest: Digest::of(&side.to_le_bytes()) });
         let work = work::Perception {
             folder: model.folder().clone(),
-            networks: Networks { timestep: options.timestep, scale_latent: matches!(options.latent_scale, Scale::Scaled) },
+            networks: Networks {
+                timestep: options.timestep,
+                scale_latent: matches!(options.latent_scale, Scale::Scaled),
+            },
             norm: match options.input_norm {
                 Norm::MinusOneOne => InputNorm::MinusOneOne,
                 Norm::ImagenetTwice => InputNorm::ImagenetTwice,
@@ -138,7 +146,10 @@ impl Stage for Perceive {
             rows_per_call: options.rows_per_call,
         };
         let adds = vec![Arc::new(field.as_ref().clone().with_metadata(metadata))];
-        Ok(Planned { depends, ..Planned::new(&[columns::IMAGE, columns::KNOWLEDGE], adds, Work::Map(Arc::new(work))) })
+        Ok(Planned {
+            depends,
+            ..Planned::new(&[columns::IMAGE, columns::KNOWLEDGE], adds, Work::Map(Arc::new(work)))
+        })
     }
 }
 
@@ -148,10 +159,13 @@ fn tokens(inputs: &Inputs, unet: &unet::Config) -> Result<usize, Problem> {
     let wanted = unet.cross_attention_dim.at(0);
     match tensor::shape(field).as_deref() {
         Some(&[tokens, width]) if width == wanted && tokens > 0 => Ok(tokens),
-        Some(&[_, width]) => Err(Problem::new(format!("`knowledge` has width {width}, and the denoiser attends to width {wanted}"))
-            .option("model")
-            .hint("give `embed` and `perceive` the same `model`")),
-        _ => Err(Problem::new("the column `knowledge` is no tensor of tokens and width").hint("the stage `embed` makes it")),
+        Some(&[_, width]) => Err(Problem::new(format!(
+            "`knowledge` has width {width}, and the denoiser attends to width {wanted}"
+        ))
+        .option("model")
+        .hint("give `embed` and `perceive` the same `model`")),
+        _ => Err(Problem::new("the column `knowledge` is no tensor of tokens and width")
+            .hint("the stage `embed` makes it")),
     }
 }
 

@@ -35,7 +35,8 @@ pub struct Perception {
 impl Map for Perception {
     fn open(&self, cx: &Context) -> StageResult<Box<dyn Worker>> {
         let device = model::device(cx.device())?;
-        let perceiver = Perceiver::load(&self.folder, self.networks, &device, DType::F32).map_err(model::stage_error)?;
+        let perceiver =
+            Perceiver::load(&self.folder, self.networks, &device, DType::F32).map_err(model::stage_error)?;
         Ok(Box::new(Open {
             perceiver,
             parallel: device.is_cpu() && self.side <= SIDE_BY_SIDE,
@@ -72,9 +73,11 @@ impl Worker for Open {
     fn compute(&mut self, rows: &RecordBatch, failures: &mut Failures) -> StageResult<Vec<ArrayRef>> {
         let (ids, pictures) = (pixels::ids(rows)?, pixels::of(rows)?);
         let knowledge = rows.column_by_name(columns::KNOWLEDGE);
-        let knowledge = knowledge.ok_or_else(|| StageError::new("no column `knowledge` reached this stage"))?;
+        let knowledge =
+            knowledge.ok_or_else(|| StageError::new("no column `knowledge` reached this stage"))?;
         let made = each(ids, self.parallel, failures, |row| {
-            let known = tensor::row_f32(knowledge, row).ok_or("the row has no `knowledge`; run `embed` on it first")?;
+            let known = tensor::row_f32(knowledge, row)
+                .ok_or("the row has no `knowledge`; run `embed` on it first")?;
             self.row(pictures.value(row), known).map_err(|error| error.to_string())
         });
         let width = self.values * self.views.len();
@@ -99,7 +102,11 @@ impl Open {
             let (statistics, layout) = self.perceiver.statistics(&picture, &known)?;
             let input = affectflow_models::Error::Input;
             if layout.len() != self.values {
-                return Err(input(format!("the networks gave {} statistics, {} were planned", layout.len(), self.values)));
+                return Err(input(format!(
+                    "the networks gave {} statistics, {} were planned",
+                    layout.len(),
+                    self.values
+                )));
             }
             features.extend(halves(columns::FEATURES, &statistics.to_vec1::<f32>()?).map_err(input)?);
         }

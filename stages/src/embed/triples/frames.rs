@@ -9,7 +9,17 @@ use super::words::{Word, text};
 
 /// The spans of every predicate, in the order of the verbs.
 pub fn frames(words: &[Word], phrases: &[Phrase]) -> Vec<Spans> {
-    let mut walk = Walk { words, phrases, done: Vec::new(), open: None, subject: None, noun: None, pending: Vec::new(), boundary: true, relative: false };
+    let mut walk = Walk {
+        words,
+        phrases,
+        done: Vec::new(),
+        open: None,
+        subject: None,
+        noun: None,
+        pending: Vec::new(),
+        boundary: true,
+        relative: false,
+    };
     let mut at = 0;
     while at < phrases.len() {
         at += walk.step(at);
@@ -117,7 +127,11 @@ impl Walk<'_> {
 
     fn noun(&mut self, at: usize, said: String) -> usize {
         let clause_follows = match self.next(at) {
-            Some(Kind::Verb(group)) => group.finite && !self.reduced_passive(at + 1, *group) && (self.boundary || !self.state_of(at + 1, *group)),
+            Some(Kind::Verb(group)) => {
+                group.finite
+                    && !self.reduced_passive(at + 1, *group)
+                    && (self.boundary || !self.state_of(at + 1, *group))
+            }
             _ => false,
         };
         let state_follows = self.next(at) == Some(&Kind::State);
@@ -136,7 +150,8 @@ impl Walk<'_> {
             }
             Some(_) if self.boundary => {}
             Some(frame) => {
-                let role = if frame.has_object() || frame.kind == Voice::Copula { Role::Arg2 } else { Role::Arg1 };
+                let role =
+                    if frame.has_object() || frame.kind == Voice::Copula { Role::Arg2 } else { Role::Arg1 };
                 let attached = frame.attached;
                 frame.spans.push((role, said.clone()));
                 if clause_follows && !attached {
@@ -154,7 +169,11 @@ impl Walk<'_> {
         let participle = on_noun && (!group.finite || self.reduced_passive(at, group));
         // "keeps the lips pressed": the object's state.
         let past = self.words[group.main].is_past() && group.be.is_none();
-        if let Some(frame) = self.open.as_mut().filter(|frame| past && on_noun && !self.relative && frame.has_object() && !frame.attached) {
+        if let Some(frame) = self
+            .open
+            .as_mut()
+            .filter(|frame| past && on_noun && !self.relative && frame.has_object() && !frame.attached)
+        {
             frame.spans.push((Role::Arg2, said));
             return;
         }
@@ -168,8 +187,10 @@ impl Walk<'_> {
             _ => Voice::Active,
         };
         let role = if voice == Voice::Active { Role::Arg0 } else { Role::Arg1 };
-        let subject = subject.filter(|subject| !subject.eq_ignore_ascii_case("there")).map(|subject| (role, subject));
-        let mut spans: Spans = std::mem::take(&mut self.pending).into_iter().map(|said| (Role::Modifier, said)).collect();
+        let subject =
+            subject.filter(|subject| !subject.eq_ignore_ascii_case("there")).map(|subject| (role, subject));
+        let mut spans: Spans =
+            std::mem::take(&mut self.pending).into_iter().map(|said| (Role::Modifier, said)).collect();
         spans.extend(self.adverbs(at, group).into_iter().map(|said| (Role::Modifier, said)));
         spans.push((Role::Verb, said));
         self.open = Some(Frame { subject, spans, kind: voice, attached, agent: None });
@@ -186,7 +207,10 @@ impl Walk<'_> {
 
     /// "a face covered by hands": a past participle without "be" that an agent follows.
     fn reduced_passive(&self, at: usize, group: Group) -> bool {
-        let by = self.phrases.get(at + 1).is_some_and(|next| next.kind == Kind::Preposition && self.words[next.range.start].is(&["by"]));
+        let by = self
+            .phrases
+            .get(at + 1)
+            .is_some_and(|next| next.kind == Kind::Preposition && self.words[next.range.start].is(&["by"]));
         group.be.is_none() && self.words[group.main].is_past() && by
     }
 
@@ -197,7 +221,8 @@ impl Walk<'_> {
     }
 
     fn preposition(&mut self, phrase: &Phrase, said: String) {
-        let (word, inner) = (self.words[phrase.range.start].lower(), phrase.range.start + 1..phrase.range.end);
+        let (word, inner) =
+            (self.words[phrase.range.start].lower(), phrase.range.start + 1..phrase.range.end);
         let inner = text(self.words, inner);
         let copula = self.open.as_ref().is_some_and(|frame| frame.kind == Voice::Copula);
         let owner = self.noun.clone().filter(|_| (self.open.is_none() || copula) && !self.boundary);
@@ -205,7 +230,9 @@ impl Walk<'_> {
             (_, Some(owner)) if word == "with" => {
                 self.done.push(vec![(Role::Arg0, owner), (Role::Verb, "has".into()), (Role::Arg1, inner)]);
             }
-            (Some(frame), _) if word == "by" && matches!(frame.kind, Voice::Passive(_)) => frame.agent = Some(inner),
+            (Some(frame), _) if word == "by" && matches!(frame.kind, Voice::Passive(_)) => {
+                frame.agent = Some(inner)
+            }
             (Some(frame), _) if word == "to" && frame.has_object() => frame.spans.push((Role::Arg2, said)),
             (Some(frame), _) => frame.spans.push((Role::Modifier, said)),
             (None, Some(owner)) => self.subject = Some(format!("{owner} {said}")),

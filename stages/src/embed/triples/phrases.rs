@@ -96,7 +96,9 @@ fn next_phrase(words: &[Word], at: usize, before: Option<&Phrase>) -> Phrase {
             None => phrase(Kind::Adverb, at + 1),
         },
         UPOS::ADJ => phrase(Kind::State, state(words, at)),
-        UPOS::ADV if words.get(at + 1).is_some_and(|next| next.tag == UPOS::ADJ) => phrase(Kind::State, state(words, at + 1)),
+        UPOS::ADV if words.get(at + 1).is_some_and(|next| next.tag == UPOS::ADJ) => {
+            phrase(Kind::State, state(words, at + 1))
+        }
         UPOS::ADV | UPOS::PART => phrase(Kind::Adverb, at + 1),
         _ => phrase(Kind::Other, at + 1),
     }
@@ -114,7 +116,9 @@ fn noun_phrase(words: &[Word], at: usize) -> Option<usize> {
             UPOS::DET | UPOS::NUM => end.is_none(),
             UPOS::ADJ => end.is_none(),
             UPOS::ADV => end.is_none() && next == Some(UPOS::ADJ),
-            UPOS::CCONJ => end.is_none() && here > at && words[here - 1].tag == UPOS::ADJ && next == Some(UPOS::ADJ),
+            UPOS::CCONJ => {
+                end.is_none() && here > at && words[here - 1].tag == UPOS::ADJ && next == Some(UPOS::ADJ)
+            }
             UPOS::PART => end == Some(here) && word.text.starts_with(['\'', '’']),
             _ => false,
         };
@@ -132,7 +136,12 @@ fn noun_phrase(words: &[Word], at: usize) -> Option<usize> {
     let end = match end {
         Some(end) => end,
         // "both", "two": a determiner or a number stands for its noun.
-        None if words.get(at).is_some_and(|word| matches!(word.tag, UPOS::NUM) || word.is(&["both", "this"])) => at + 1,
+        None if words
+            .get(at)
+            .is_some_and(|word| matches!(word.tag, UPOS::NUM) || word.is(&["both", "this"])) =>
+        {
+            at + 1
+        }
         None => return None,
     };
     let of = words.get(end).is_some_and(|word| word.is(&["of"]));
@@ -208,7 +217,8 @@ fn list_end(phrases: &[Phrase], at: usize, had_verb: bool) -> Option<usize> {
         }
         let after = phrases.get(next + 1).map(|after| &after.kind);
         let own_clause = matches!(after, Some(Kind::Verb(_) | Kind::Relative));
-        let own_state = matches!(after, Some(Kind::Preposition | Kind::State)) && phrases[at].kind == Kind::Preposition;
+        let own_state =
+            matches!(after, Some(Kind::Preposition | Kind::State)) && phrases[at].kind == Kind::Preposition;
         if own_state || (own_clause && had_verb) {
             return None;
         }

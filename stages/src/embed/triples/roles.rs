@@ -57,7 +57,8 @@ mod tests {
 
     fn check(spans: &[(Role, &str)], expected: Option<[&str; 3]>) {
         let spans: Spans = spans.iter().map(|(role, span)| (*role, span.to_string())).collect();
-        let expected = expected.map(|[s, v, o]| Triple { subject: s.into(), verb: v.into(), object: o.into() });
+        let expected =
+            expected.map(|[s, v, o]| Triple { subject: s.into(), verb: v.into(), object: o.into() });
         assert_eq!(triple(&spans), expected);
     }
 
@@ -66,7 +67,10 @@ mod tests {
         check(&[(Arg0, "a"), (Verb, "v"), (Arg1, "b")], Some(["a", "v", "b"]));
         check(&[(Arg1, "b"), (Verb, "v"), (Arg2, "c")], Some(["b", "v", "c"]));
         check(&[(Arg1, "b"), (Arg1, "c"), (Verb, "v")], Some(["b", "v", "c"]));
-        check(&[(Arg0, "a"), (Arg0, "b"), (Verb, "v"), (Verb, "w"), (Arg1, "c"), (Arg2, "d")], Some(["a b", "v w", "c d"]));
+        check(
+            &[(Arg0, "a"), (Arg0, "b"), (Verb, "v"), (Verb, "w"), (Arg1, "c"), (Arg2, "d")],
+            Some(["a b", "v w", "c d"]),
+        );
         check(&[(Arg0, "a"), (Modifier, "m"), (Verb, "v"), (Modifier, "n")], Some(["a", "v", "m"]));
         check(&[(Arg0, "a"), (Modifier, "m"), (Verb, "v"), (Arg1, "b")], Some(["a", "v", "b"]));
         check(&[(Arg0, "a"), (Verb, "v")], None);

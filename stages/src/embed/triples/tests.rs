@@ -2,16 +2,24 @@ use super::*;
 
 fn check(text: &str, expected: &[(&str, &str, &str)]) {
     let found = Parser::new().parse(text);
-    let found: Vec<_> = found.iter().map(|t| (t.subject.as_str(), t.verb.as_str(), t.object.as_str())).collect();
+    let found: Vec<_> =
+        found.iter().map(|t| (t.subject.as_str(), t.verb.as_str(), t.object.as_str())).collect();
     assert_eq!(found, expected, "{text}");
 }
 
 #[test]
 fn lists_of_verbs_share_the_subject() {
-    check("the woman raises both brows and drops the jaw", &[("the woman", "raises", "both brows"), ("the woman", "drops", "the jaw")]);
+    check(
+        "the woman raises both brows and drops the jaw",
+        &[("the woman", "raises", "both brows"), ("the woman", "drops", "the jaw")],
+    );
     check(
         "the man raises the brows, opens the eyes and drops the jaw",
-        &[("the man", "raises", "the brows"), ("the man", "opens", "the eyes"), ("the man", "drops", "the jaw")],
+        &[
+            ("the man", "raises", "the brows"),
+            ("the man", "opens", "the eyes"),
+            ("the man", "drops", "the jaw"),
+        ],
     );
     check(
         "the old man raises the inner brows, sheds tears, drips sweat and raises the chin",
@@ -26,7 +34,10 @@ fn lists_of_verbs_share_the_subject() {
 
 #[test]
 fn objects_can_be_lists() {
-    check("She raises her brows, her cheeks and her chin.", &[("She", "raises", "her brows, her cheeks and her chin")]);
+    check(
+        "She raises her brows, her cheeks and her chin.",
+        &[("She", "raises", "her brows, her cheeks and her chin")],
+    );
     check("a man and a woman hold a red balloon", &[("a man and a woman", "hold", "a red balloon")]);
 }
 
@@ -36,7 +47,10 @@ fn clauses_bring_their_own_subjects() {
         "The man raises his brows and the woman drops her jaw.",
         &[("The man", "raises", "his brows"), ("the woman", "drops", "her jaw")],
     );
-    check("The boy opens his mouth. His eyes are wide.", &[("The boy", "opens", "his mouth"), ("His eyes", "are", "wide")]);
+    check(
+        "The boy opens his mouth. His eyes are wide.",
+        &[("The boy", "opens", "his mouth"), ("His eyes", "are", "wide")],
+    );
     check(
         "the girl covers her face while the boy shows his teeth",
         &[("the girl", "covers", "her face"), ("the boy", "shows", "his teeth")],
@@ -45,7 +59,10 @@ fn clauses_bring_their_own_subjects() {
 
 #[test]
 fn states_and_looks() {
-    check("her eyes are wide and her mouth is open", &[("her eyes", "are", "wide"), ("her mouth", "is", "open")]);
+    check(
+        "her eyes are wide and her mouth is open",
+        &[("her eyes", "are", "wide"), ("her mouth", "is", "open")],
+    );
     check("the woman looks angry", &[("the woman", "looks", "angry")]);
     check("the man is a clown", &[("the man", "is", "a clown")]);
     check("The girl seems very happy", &[("The girl", "seems", "very happy")]);
@@ -81,14 +98,23 @@ fn where_and_how_fill_an_empty_object() {
 
 #[test]
 fn clauses_that_hang_on_a_noun() {
-    check("a man wearing a hat raises his brows", &[("a man", "wearing", "a hat"), ("a man", "raises", "his brows")]);
-    check("a woman who wears glasses drops her jaw", &[("a woman", "wears", "glasses"), ("a woman", "drops", "her jaw")]);
+    check(
+        "a man wearing a hat raises his brows",
+        &[("a man", "wearing", "a hat"), ("a man", "raises", "his brows")],
+    );
+    check(
+        "a woman who wears glasses drops her jaw",
+        &[("a woman", "wears", "glasses"), ("a woman", "drops", "her jaw")],
+    );
     check("a smiling woman holding a cat", &[("a smiling woman", "holding", "a cat")]);
 }
 
 #[test]
 fn longer_complements() {
-    check("the man tries to hold his tears", &[("the man", "tries", "to hold his tears"), ("the man", "hold", "his tears")]);
+    check(
+        "the man tries to hold his tears",
+        &[("the man", "tries", "to hold his tears"), ("the man", "hold", "his tears")],
+    );
     check("she keeps her lips pressed", &[("she", "keeps", "her lips pressed")]);
     check("he opens the mouth wide", &[("he", "opens", "the mouth wide")]);
     check("a man gives a flower to the woman", &[("a man", "gives", "a flower to the woman")]);
@@ -97,17 +123,35 @@ fn longer_complements() {
 
 #[test]
 fn nothing_is_stated() {
-    for text in ["", "   ", "a yellow face", "the man smiles", "wow!", "…", "12 34", "🙂", "and, and, and"] {
+    for text in ["", "   ", "a yellow face", "the man smiles", "wow!", "…", "12 34", "🙂", "and, and, and"]
+    {
         check(text, &[]);
     }
 }
 
 /// What the captions of the synthetic pictures say, in their order.
 const CUES: [&str; 21] = [
-    "raises both brows", "raises the inner brows", "raises the outer brows", "knits the brows", "lowers the brows",
-    "drips sweat", "widens the eyes", "narrows the eyes", "sheds tears", "raises the cheeks", "wrinkles the nose",
-    "lifts the upper lip", "lifts the lip corners", "lowers the lip corners", "stretches the lips", "presses the lips",
-    "parts the lips", "shows the tongue", "drops the lower lip", "drops the jaw", "raises the chin",
+    "raises both brows",
+    "raises the inner brows",
+    "raises the outer brows",
+    "knits the brows",
+    "lowers the brows",
+    "drips sweat",
+    "widens the eyes",
+    "narrows the eyes",
+    "sheds tears",
+    "raises the cheeks",
+    "wrinkles the nose",
+    "lifts the upper lip",
+    "lifts the lip corners",
+    "lowers the lip corners",
+    "stretches the lips",
+    "presses the lips",
+    "parts the lips",
+    "shows the tongue",
+    "drops the lower lip",
+    "drops the jaw",
+    "raises the chin",
 ];
 
 #[test]

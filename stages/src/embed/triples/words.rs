@@ -24,8 +24,10 @@ pub struct Words(Arc<BrillTagger<FreqDict>>);
 const FORMS_OF_BE: [&str; 8] = ["is", "are", "was", "were", "be", "been", "being", "am"];
 const DETERMINERS: [&str; 9] = ["his", "her", "their", "its", "my", "your", "our", "both", "no"];
 const PREPOSITIONS: [&str; 8] = ["with", "of", "at", "by", "from", "into", "without", "onto"];
-const MODALS: [&str; 14] =
-    ["do", "does", "did", "don't", "doesn't", "didn't", "can", "can't", "cannot", "will", "won't", "may", "might", "must"];
+const MODALS: [&str; 14] = [
+    "do", "does", "did", "don't", "doesn't", "didn't", "can", "can't", "cannot", "will", "won't", "may",
+    "might", "must",
+];
 const NEVER_VERBS: [&str; 5] = ["lips", "brows", "eyebrows", "tears", "eyes"];
 
 impl Words {
@@ -74,7 +76,8 @@ impl Word {
     /// Whether it ends as a past participle does.
     pub fn is_past(&self) -> bool {
         let word = self.lower();
-        ["ed", "wn", "ept", "ght", "orn"].iter().any(|ending| word.ends_with(ending)) || self.is(&["set", "shut", "open", "bent"])
+        ["ed", "wn", "ept", "ght", "orn"].iter().any(|ending| word.ends_with(ending))
+            || self.is(&["set", "shut", "open", "bent"])
     }
 
     /// Whether it ends in "ing".
@@ -148,7 +151,9 @@ fn nouns_that_are_verbs(words: &mut [Word]) {
     for at in 1..words.len() {
         let looks = words[at].tag == UPOS::NOUN && words[at].ends_in_s() && !words[at].is(&NEVER_VERBS);
         let before = &words[at - 1];
-        let opens = before.tag == UPOS::CCONJ || before.tag == UPOS::PUNCT || before.is(&["who", "which", "that", "he", "she", "it"]);
+        let opens = before.tag == UPOS::CCONJ
+            || before.tag == UPOS::PUNCT
+            || before.is(&["who", "which", "that", "he", "she", "it"]);
         let has_verb = words[..at].iter().any(|word| word.tag == UPOS::VERB);
         let determined = words.get(at + 1).is_some_and(|next| next.tag == UPOS::DET);
         let bare = words.get(at + 1).is_some_and(|next| matches!(next.tag, UPOS::NOUN | UPOS::ADJ));
@@ -161,7 +166,9 @@ fn nouns_that_are_verbs(words: &mut [Word]) {
 /// "the man knits the brows", "the man drips sweat and raises the brows": a sentence without a verb, or without one
 /// before its first ", verb" or "and verb", has one in its first plural after a noun.
 fn the_missing_verb(words: &mut [Word]) {
-    let joins = |pair: &[Word]| matches!(pair[0].tag, UPOS::CCONJ | UPOS::PUNCT) && pair[1].tag == UPOS::VERB && !pair[1].is_ing();
+    let joins = |pair: &[Word]| {
+        matches!(pair[0].tag, UPOS::CCONJ | UPOS::PUNCT) && pair[1].tag == UPOS::VERB && !pair[1].is_ing()
+    };
     let end = words.windows(2).position(joins).unwrap_or(words.len());
     let words = &mut words[..end];
     if words.iter().any(|word| matches!(word.tag, UPOS::VERB | UPOS::AUX)) {
@@ -170,7 +177,9 @@ fn the_missing_verb(words: &mut [Word]) {
     let candidate = (1..words.len()).find(|&at| {
         let word = &words[at];
         let (before, after) = (&words[at - 1], words.get(at + 1));
-        let followed = after.is_some_and(|next| matches!(next.tag, UPOS::DET | UPOS::NOUN | UPOS::ADJ | UPOS::ADP | UPOS::ADV | UPOS::PRON));
+        let followed = after.is_some_and(|next| {
+            matches!(next.tag, UPOS::DET | UPOS::NOUN | UPOS::ADJ | UPOS::ADP | UPOS::ADV | UPOS::PRON)
+        });
         let noun = matches!(word.tag, UPOS::NOUN | UPOS::PROPN) && word.ends_in_s() && !word.is(&NEVER_VERBS);
         noun && followed && before.is_nominal()
     });
@@ -183,7 +192,8 @@ fn the_missing_verb(words: &mut [Word]) {
 fn verbs_that_are_nouns(words: &mut [Word]) {
     for at in 1..words.len() {
         let (before, word) = (&words[at - 1], &words[at]);
-        let described = matches!(before.tag, UPOS::DET | UPOS::NUM) || (before.tag == UPOS::ADJ && at > 1 && words[at - 2].tag == UPOS::DET);
+        let described = matches!(before.tag, UPOS::DET | UPOS::NUM)
+            || (before.tag == UPOS::ADJ && at > 1 && words[at - 2].tag == UPOS::DET);
         let ends = words.get(at + 1).is_none_or(|next| !next.is_nominal() && next.tag != UPOS::ADJ);
         if word.tag == UPOS::VERB && described && ends && !word.is_ing() && !word.is_past() {
             words[at].tag = UPOS::NOUN;
@@ -199,7 +209,8 @@ fn participles_that_describe(words: &mut [Word]) {
             continue;
         }
         let rest = &words[at + 1..];
-        let described = rest.iter().find(|next| next.tag != UPOS::ADJ).is_some_and(|next| next.tag == UPOS::NOUN);
+        let described =
+            rest.iter().find(|next| next.tag != UPOS::ADJ).is_some_and(|next| next.tag == UPOS::NOUN);
         let before = words[..at].iter().rev().find(|before| before.tag != UPOS::ADV);
         let opens = match before {
             None => word.is_ing() || word.is_past(),
@@ -223,7 +234,9 @@ fn having(words: &mut [Word]) {
             continue;
         }
         let bare = |word: Option<&Word>| word.is_some_and(|word| matches!(word.tag, UPOS::NOUN | UPOS::ADJ));
-        if words.get(at + 1).is_some_and(|next| next.tag == UPOS::VERB && next.is_past()) && bare(words.get(at + 2)) {
+        if words.get(at + 1).is_some_and(|next| next.tag == UPOS::VERB && next.is_past())
+            && bare(words.get(at + 2))
+        {
             words[at + 1].tag = UPOS::ADJ;
         }
         let next = words[at + 1..].iter().find(|next| next.tag != UPOS::ADV && next.tag != UPOS::PART);
@@ -237,18 +250,27 @@ fn after_modals(words: &mut [Word]) {
     for at in 0..words.len() {
         let between = |word: &Word| matches!(word.tag, UPOS::ADV | UPOS::PART) || word.is(&["not"]);
         let next = (at + 1..words.len()).find(|&next| !between(&words[next]));
-        let Some(next) = next.filter(|&next| words[at].is(&MODALS) && matches!(words[next].tag, UPOS::NOUN | UPOS::VERB)) else {
+        let Some(next) =
+            next.filter(|&next| words[at].is(&MODALS) && matches!(words[next].tag, UPOS::NOUN | UPOS::VERB))
+        else {
             continue;
         };
         words[at].tag = UPOS::AUX;
         words[next].tag = UPOS::VERB;
-        words[at + 1..next].iter_mut().filter(|word| word.is(&["not"])).for_each(|word| word.tag = UPOS::PART);
+        words[at + 1..next]
+            .iter_mut()
+            .filter(|word| word.is(&["not"]))
+            .for_each(|word| word.tag = UPOS::PART);
     }
 }
 
 /// Whether the conjunction at the end follows a phrase that a preposition opened and no verb has followed since.
 fn joins_descriptions(before: &[Word]) -> bool {
-    before.iter().rev().find(|word| matches!(word.tag, UPOS::ADP | UPOS::VERB | UPOS::AUX)).is_some_and(|word| word.tag == UPOS::ADP)
+    before
+        .iter()
+        .rev()
+        .find(|word| matches!(word.tag, UPOS::ADP | UPOS::VERB | UPOS::AUX))
+        .is_some_and(|word| word.tag == UPOS::ADP)
 }
 
 /// The words of a range with spaces between.
