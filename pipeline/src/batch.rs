@@ -271,13 +271,13 @@ impl Loader {
         let uris: StringArray = downcast(batch.memory(uri)?)?;
         let digests = batch.digests(name)?;
         let mut values = Vec::with_capacity(batch.len());
-        for row in 0..batch.len() {
+        for (row, digest) in digests.iter().enumerate() {
             let read = if uris.is_null(row) {
                 Err("no `uri`".to_owned())
             } else {
                 self.registry.read(uris.value(row))
             };
-            let read = read.and_then(|bytes| match Digest::of(&bytes) == digests[row] {
+            let read = read.and_then(|bytes| match Digest::of(&bytes) == *digest {
                 true => Ok(bytes),
                 false => Err(format!("`{}` changed while the run was under way; run again", uris.value(row))),
             });

@@ -45,6 +45,8 @@ pub struct About {
     pub summary: &'static str,
     /// The shape of its work.
     pub shape: Shape,
+    /// Whether it scores results: only such a kind may consume `eval_label`.
+    pub scores: bool,
     /// Columns it can add, for the manual: name, type, meaning.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
     /// A `stages:` entry that works.
@@ -83,14 +85,9 @@ impl Inputs {
     pub fn column(&self, name: &str) -> Result<&FieldRef, Problem> {
         self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
             let known: Vec<_> = self.schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
-            Problem::new(format!(
-                "stage `{}` needs column `{name}`, which no stage before it adds",
-                self.stage
-            ))
-            .hint(format!(
-                "columns that arrive: {}",
-                if known.is_empty() { "none".into() } else { known.join(", ") }
-            ))
+            Problem::new(format!("stage `{}` needs column `{name}`, which no stage before it adds", self.stage))
+                .column(name)
+                .hint(format!("columns that arrive: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
         })
     }
 
@@ -178,12 +175,7 @@ impl Work {
 pub trait Source: Send + Sync {
     /// Emits batches with `id` first and then every column of [`Planned::adds`] except linked ones (`image`), in order.
     /// Rows that cannot be read at all go to `failures`.
-    fn rows(
-        &self,
-        cx: &Context,
-        emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>,
-        failures: &mut Failures,
-    ) -> StageResult<()>;
+    fn rows(&self, cx: &Context, emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>, failures: &mut Failures) -> StageResult<()>;
 }
 
 /// Works on each row on its own. The result is a function of the consumed columns of that row alone, byte for byte.
