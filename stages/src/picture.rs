@@ -37,11 +37,7 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
         return Err(format!("{width} x {height} pixels, more than {} million", MAX_PIXELS / 1_000_000));
     }
     if decoder.total_bytes() > MAX_BYTES {
-        return Err(format!(
-            "{width} x {height} pixels of {} MiB, more than {} MiB",
-            decoder.total_bytes() >> 20,
-            MAX_BYTES >> 20
-        ));
+        return Err(format!("{width} x {height} pixels of {} MiB, more than {} MiB", decoder.total_bytes() >> 20, MAX_BYTES >> 20));
     }
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
         return Err("truncated JPEG".into());
@@ -57,9 +53,7 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
         return Err("zero bytes".into());
     }
     match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => {
-            Ok(format)
-        }
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => Ok(format),
         _ => Err("not a picture this program reads (PNG, JPEG, WebP, GIF)".into()),
     }
 }
@@ -125,8 +119,7 @@ fn resize(picture: RgbImage, side: u32) -> Result<Vec<u8>, String> {
     if (width, height) == (side, side) {
         return Ok(picture.into_raw());
     }
-    let from =
-        Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x3).map_err(|e| e.to_string())?;
+    let from = Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x3).map_err(|e| e.to_string())?;
     let mut to = Image::new(side, side, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;

@@ -139,6 +139,7 @@ impl Stage for Embed {
             version: 1,
             summary: "Captions every picture, parses the caption into triples, and embeds both as knowledge",
             shape: Shape::Map,
+            scores: false,
             columns: &[
                 (columns::CAPTION, "utf8", "what the vision-language model says of the picture"),
                 (columns::TRIPLES, "list<struct<subject, verb, object: utf8>>", "the caption parsed"),

@@ -49,7 +49,7 @@ impl Map for Embedding {
         };
         let triples = match &self.triples {
             Some(file) => Triples::Given(Given::read("triples", file)?),
-            None => Triples::Parsed(Parser::new()),
+            None => Triples::Parsed(Parser::default()),
         };
         let clip =
             ClipText::load(&self.tokenizer, &self.text, &device, DType::F32).map_err(model::stage_error)?;

@@ -99,6 +99,7 @@ impl Stage for Perceive {
             version: 1,
             summary: "Runs the autoencoder and the denoiser once and keeps nine border-aware statistics per channel and level",
             shape: Shape::Map,
+            scores: false,
             columns: &[(
                 columns::FEATURES,
                 "tensor float16 [views, 9·ΣC]",

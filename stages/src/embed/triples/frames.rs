@@ -154,6 +154,10 @@ impl Walk<'_> {
                     if frame.has_object() || frame.kind == Voice::Copula { Role::Arg2 } else { Role::Arg1 };
                 let attached = frame.attached;
                 frame.spans.push((role, said.clone()));
+                // "there is a woman": the sentence is about her.
+                if frame.kind == Voice::Copula && frame.subject.is_none() {
+                    self.subject = Some(said.clone());
+                }
                 if clause_follows && !attached {
                     self.close();
                     self.subject = Some(said);
@@ -175,6 +179,13 @@ impl Walk<'_> {
             .filter(|frame| past && on_noun && !self.relative && frame.has_object() && !frame.attached)
         {
             frame.spans.push((Role::Arg2, said));
+            return;
+        }
+        // "looks surprised": how it looks.
+        let adjoins = at > 0 && matches!(self.phrases[at - 1].kind, Kind::Verb(_));
+        if let Some(frame) = self.open.as_mut().filter(|frame| past && adjoins && frame.kind == Voice::Active)
+        {
+            frame.spans.push((Role::Arg1, said));
             return;
         }
         self.close();

@@ -20,12 +20,14 @@ use words::Words;
 /// The parser. Made once, shared between threads.
 pub struct Parser(Words);
 
-impl Parser {
+impl Default for Parser {
     /// A parser over the tagger that the program carries.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Parser(Words::new())
     }
+}
 
+impl Parser {
     /// The triples of a text, in its order, each once.
     pub fn parse(&self, text: &str) -> Vec<Triple> {
         let mut triples = Vec::new();
