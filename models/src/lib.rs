@@ -3,8 +3,8 @@
 mod activation;
 pub mod blip;
 pub mod builtin;
-pub mod clip;
 pub mod cliea;
+pub mod clip;
 mod dense;
 pub mod diffusion;
 pub mod error;
@@ -17,8 +17,8 @@ pub mod model_folder;
 pub mod moe;
 pub mod optim;
 pub mod parameters;
-pub mod statistics;
 mod small_ops;
+pub mod statistics;
 pub mod weights;
 
 pub use candle_core::{DType, Device, Tensor};

@@ -88,7 +88,11 @@ pub fn image() -> [FieldRef; 3] {
 
 /// The `triples` column: list<struct<subject, verb, object>>.
 pub fn triples() -> FieldRef {
-    Arc::new(Field::new(TRIPLES, DataType::List(Arc::new(Field::new("item", DataType::Struct(triple()), false))), true))
+    Arc::new(Field::new(
+        TRIPLES,
+        DataType::List(Arc::new(Field::new("item", DataType::Struct(triple()), false))),
+        true,
+    ))
 }
 
 /// The fields of one triple.

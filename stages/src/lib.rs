@@ -4,16 +4,20 @@
 
 pub mod adapt;
 pub mod columns;
+pub mod embed;
 pub mod evaluate;
 pub mod label;
 pub mod model;
+pub mod perceive;
+pub mod picture;
+mod pixels;
+mod rows;
 pub mod training;
 
 use affectflow_pipeline::Registry;
 
 /// Registers every built-in kind and link.
 pub fn register(registry: &mut Registry) {
-    registry.add(label::Label);
-    registry.add(adapt::Adapt);
-    registry.add(evaluate::Evaluate);
+    registry.add(embed::Embed).add(perceive::Perceive);
+    registry.add(label::Label).add(adapt::Adapt).add(evaluate::Evaluate);
 }

@@ -66,7 +66,10 @@ impl Model {
         if let Some(name) = value.strip_prefix("builtin:") {
             let folder = builtin::builtin(name).ok_or_else(|| {
                 let known: Vec<_> = builtin::NAMES.iter().map(|name| format!("`builtin:{name}`")).collect();
-                problem(format!("there is no model `{value}`"), format!("built into the program: {}", known.join(", ")))
+                problem(
+                    format!("there is no model `{value}`"),
+                    format!("built into the program: {}", known.join(", ")),
+                )
             })?;
             return Ok(Model { option, folder });
         }
@@ -76,8 +79,14 @@ impl Model {
                 "download it, for instance with `hf download`, and give its folder".into(),
             ));
         }
-        let folder = ModelFolder::disk(inputs.path(value.as_ref())).map_err(|error| problem_of(option, &error))?;
+        let folder =
+            ModelFolder::disk(inputs.path(value.as_ref())).map_err(|error| problem_of(option, &error))?;
         Ok(Model { option, folder })
+    }
+
+    /// The folder of all parts.
+    pub fn folder(&self) -> &ModelFolder {
+        &self.folder
     }
 
     /// The part in its subfolder.
@@ -134,7 +143,10 @@ pub struct ModelPart {
 
 impl ModelPart {
     /// What `read` makes of the folder's configuration; an error becomes a problem of the option.
-    pub fn config<T>(&self, read: impl FnOnce(&ModelFolder) -> affectflow_models::Result<T>) -> Result<T, Problem> {
+    pub fn config<T>(
+        &self,
+        read: impl FnOnce(&ModelFolder) -> affectflow_models::Result<T>,
+    ) -> Result<T, Problem> {
         read(&self.folder).map_err(|error| problem_of(self.option, &error))
     }
 }
@@ -173,7 +185,9 @@ fn parted(text: &str) -> (&str, Option<&str>) {
 }
 
 /// The device of candle behind the engine's.
-pub fn device(device: affectflow_pipeline::run::context::Device) -> Result<affectflow_models::Device, StageError> {
+pub fn device(
+    device: affectflow_pipeline::run::context::Device,
+) -> Result<affectflow_models::Device, StageError> {
     use affectflow_pipeline::run::context::Device;
     let (name, opened) = match device {
         Device::Cpu => return Ok(affectflow_models::Device::Cpu),
@@ -181,6 +195,7 @@ pub fn device(device: affectflow_pipeline::run::context::Device) -> Result<affec
         Device::Metal => ("metal".into(), affectflow_models::Device::new_metal(0)),
     };
     opened.map_err(|error| {
-        StageError::new(format!("cannot open the device `{name}`: {error}")).hint("use `--device cpu`, or a build with that device")
+        StageError::new(format!("cannot open the device `{name}`: {error}"))
+            .hint("use `--device cpu`, or a build with that device")
     })
 }

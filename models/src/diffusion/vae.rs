@@ -63,7 +63,8 @@ impl Config {
         1 << self.block_out_channels.len().saturating_sub(1).min(16)
     }
 
-    fn check(&self, file: &str) -> Result<()> {
+    /// Refuses, naming the field of `file`, what is not built here
+    pub fn check(&self, file: &str) -> Result<()> {
         let wrong = |field: &str, message: String| {
             Err(Error::Config { file: file.into(), field: field.into(), message })
         };

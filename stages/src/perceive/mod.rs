@@ -1,0 +1,181 @@
+//! What does Stable Diffusion see in a picture, given what is known of it? Nine statistics per channel and level (method
+//! §3 and §9), without keeping the maps.
+
+mod levels;
+mod work;
+
+use std::sync::Arc;
+
+use affectflow_models::diffusion::{InputNorm, Options as Networks};
+use affectflow_models::diffusion::{unet, vae};
+use affectflow_pipeline::digest::Digest;
+use affectflow_pipeline::stage::{Dependency, Inputs};
+use affectflow_pipeline::tensor::{self, Dtype};
+use affectflow_pipeline::{About, Planned, Problem, Shape, Stage, Work};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::columns;
+use crate::model::{self, Model, Part};
+
+/// Options of `perceive`.
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Options {
+    /// Weights: `builtin:tiny`, or a folder with `vae` and `unet` in the layout of diffusers
+    #[schemars(extend("x-identity" = false))]
+    pub model: String,
+    /// Side that pictures are resized to; the one the model was made for where left out
+    // What counts is the side in the end: a dependency of the plan.
+    #[schemars(range(min = 64, max = 4096), extend("x-identity" = false), extend("x-unit" = "px"))]
+    pub resolution: Option<u32>,
+    /// Time step of the one forward pass
+    #[schemars(range(min = 0.0, max = 999.0))]
+    pub timestep: f64,
+    /// How pixels reach the autoencoder; the reference code has `imagenet_twice`
+    pub input_norm: Norm,
+    /// Whether the latent is multiplied by the autoencoder's scaling factor; the reference code has `one`
+    pub latent_scale: Scale,
+    /// Views of every picture, in order, each once
+    pub views: Vec<View>,
+    /// Rows handed to the networks at once
+    #[schemars(range(min = 1, max = 4096), extend("x-identity" = false), extend("x-unit" = "rows"))]
+    pub rows_per_call: usize,
+}
+
+/// How pixels reach the autoencoder.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Norm {
+    /// To -1..1, as the autoencoder was trained
+    MinusOneOne,
+    /// ImageNet's mean and deviation applied twice, as the reference code has it
+    ImagenetTwice,
+}
+
+/// What the latent is multiplied by.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Scale {
+    /// The autoencoder's scaling factor, as the denoiser was trained
+    Scaled,
+    /// Nothing, as the reference code has it
+    One,
+}
+
+/// A view of a picture.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum View {
+    /// As it is
+    Identity,
+    /// Left and right exchanged
+    Flip,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            model: model::DEFAULT.into(),
+            resolution: None,
+            timestep: 1.0,
+            input_norm: Norm::MinusOneOne,
+            latent_scale: Scale::Scaled,
+            views: vec![View::Identity],
+            rows_per_call: 32,
+        }
+    }
+}
+
+/// The kind `perceive`.
+pub struct Perceive;
+
+impl Stage for Perceive {
+    type Options = Options;
+
+    fn about(&self) -> About {
+        About {
+            kind: "perceive",
+            version: 1,
+            summary: "Runs the autoencoder and the denoiser once and keeps nine border-aware statistics per channel and level",
+            shape: Shape::Map,
+            scores: false,
+            columns: &[(
+                columns::FEATURES,
+                "tensor float16 [views, 9·ΣC]",
+                "statistics per level, finest first; the order is in the field's metadata",
+            )],
+            example: "perceive: { kind: perceive, config: { model: builtin:tiny, views: [identity, flip] } }",
+        }
+    }
+
+    fn plan(&self, options: Options, inputs: &Inputs) -> Result<Planned, Problem> {
+        let model = Model::resolve("model", &options.model, inputs)?;
+        let (vae, unet) = (model.part(Part::Vae)?, model.part(Part::Unet)?);
+        let vae_config: vae::Config = vae.config(|folder| folder.json("config.json"))?;
+        let unet_config: unet::Config = unet.config(|folder| folder.json("config.json"))?;
+        vae.config(|folder| vae_config.check(&folder.label("config.json")))?;
+        unet.config(|folder| unet_config.check(&folder.label("config.json")))?;
+        levels::latents_fit(&vae_config, &unet_config)?;
+        inputs.column(columns::IMAGE)?;
+        let tokens = tokens(inputs, &unet_config)?;
+        let side = levels::side(options.resolution, &vae_config, &unet_config, &unet)?;
+        check_views(&options.views)?;
+        let layout = levels::levels(side, &vae_config, &unet_config, tokens)?;
+        let values = layout.len();
+        let field = tensor::field(columns::FEATURES, Dtype::Float16, &[options.views.len(), values]);
+        let mut metadata = field.metadata().clone();
+        metadata.insert(columns::LEVELS.to_owned(), levels::json(&layout));
+        let mut depends = [vae.depends.clone(), unet.depends.clone()].concat();
+        depends
+            .push(Dependency::Content { name: "resolution".into(), digest: Digest::of(&side.to_le_bytes()) });
+        let work = work::Perception {
+            folder: model.folder().clone(),
+            networks: Networks {
+                timestep: options.timestep,
+                scale_latent: matches!(options.latent_scale, Scale::Scaled),
+            },
+            norm: match options.input_norm {
+                Norm::MinusOneOne => InputNorm::MinusOneOne,
+                Norm::ImagenetTwice => InputNorm::ImagenetTwice,
+            },
+            side,
+            tokens,
+            width: unet_config.cross_attention_dim.at(0),
+            values,
+            views: options.views,
+            rows_per_call: options.rows_per_call,
+        };
+        let adds = vec![Arc::new(field.as_ref().clone().with_metadata(metadata))];
+        Ok(Planned {
+            depends,
+            ..Planned::new(&[columns::IMAGE, columns::KNOWLEDGE], adds, Work::Map(Arc::new(work)))
+        })
+    }
+}
+
+/// Tokens of the knowledge, whose width must be what the denoiser attends to.
+fn tokens(inputs: &Inputs, unet: &unet::Config) -> Result<usize, Problem> {
+    let field = inputs.column(columns::KNOWLEDGE)?;
+    let wanted = unet.cross_attention_dim.at(0);
+    match tensor::shape(field).as_deref() {
+        Some(&[tokens, width]) if width == wanted && tokens > 0 => Ok(tokens),
+        Some(&[_, width]) => Err(Problem::new(format!(
+            "`knowledge` has width {width}, and the denoiser attends to width {wanted}"
+        ))
+        .option("model")
+        .hint("give `embed` and `perceive` the same `model`")),
+        _ => Err(Problem::new("the column `knowledge` is no tensor of tokens and width")
+            .hint("the stage `embed` makes it")),
+    }
+}
+
+fn check_views(views: &[View]) -> Result<(), Problem> {
+    let twice = |at: usize| views[..at].contains(&views[at]);
+    let problem = match (0..views.len()).find(|&at| twice(at)) {
+        Some(_) => Problem::new("`views` names a view twice"),
+        None if views.is_empty() => Problem::new("`views` names no view"),
+        None => return Ok(()),
+    };
+    Err(problem.option("views").hint("for example `views: [identity, flip]`"))
+}
