@@ -3,10 +3,15 @@
 //! One folder a kind. [`register`] is the one visible list.
 
 pub mod columns;
+pub mod conditions;
+pub mod ingest;
+pub mod picture;
+pub mod sample;
 
 use affectflow_pipeline::Registry;
 
 /// Registers every built-in kind and link.
 pub fn register(registry: &mut Registry) {
-    let _ = registry;
+    registry.add(ingest::Ingest).link(ingest::SyntheticLink).link(ingest::TwemojiLink);
+    registry.add(sample::Sample).add(sample::Filter);
 }

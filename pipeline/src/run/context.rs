@@ -70,6 +70,11 @@ impl Context {
         }
     }
 
+    /// The same, telling an observer what happens.
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Context { observer, ..self }
+    }
+
     /// The device to compute on.
     pub fn device(&self) -> Device {
         self.device
@@ -113,5 +118,15 @@ impl Context {
     /// The second value says whether it was read.
     pub fn digest_files(&self, paths: &[PathBuf]) -> Vec<Result<(Digest, bool), Error>> {
         self.files.digests(paths)
+    }
+
+    /// Digests of what the uris name, in parallel; `render` makes the bytes of those that no earlier run has seen. A uri must
+    /// name its bytes for good, the version of whatever renders them included.
+    pub fn digest_of<B, E>(&self, uris: &[String], render: impl Fn(&str) -> Result<B, E> + Sync) -> Vec<Result<Digest, E>>
+    where
+        B: AsRef<[u8]>,
+        E: Send,
+    {
+        self.files.links(uris, render)
     }
 }
