@@ -32,7 +32,7 @@ fn accuracy(rows: &RecordBatch) -> f64 {
 fn kcdp_finds_the_classes_of_the_target() {
     let (rows, cx) = labelled(&Synthetic::default().table());
     let told = Told::new(|_| ());
-    let cx = cx.watched(told.clone(), Default::default());
+    let cx = cx.observed(told.clone());
     let (out, _) = adapted(json!({}), &rows, &cx).unwrap();
     let found = accuracy(&out);
     assert!(found >= 0.8, "accuracy {found}");

@@ -96,7 +96,7 @@ fn a_stop_is_heeded_within_an_epoch() {
             sign.store(true, Ordering::Relaxed);
         }
     });
-    let cx = Context::detached([]).watched(told.clone(), stop);
+    let cx = Context::detached([]).observed(told.clone()).stopped_by(stop);
     let error = run(&Label, quick(), &rows, &cx).unwrap_err();
     assert_eq!(error.message(), "interrupted");
     assert_eq!(told.metrics("loss").len(), 1);

@@ -1,4 +1,5 @@
 //! Has this file changed? Digests remembered by size, modification time and inode, so that an unchanged file is not read again.
+//! Digests of rendered links (`synthetic:`) are remembered by their uri, which says everything about the bytes.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
@@ -15,11 +16,21 @@ use crate::error::Error;
 /// A file modified less than this before it was digested may change again within the clock's grain: it is read again.
 const GRAIN: u128 = 2_000_000_000;
 
-/// Digests of files by path. Local to a machine; losing it costs reading, never correctness.
+/// Stands where a file's size would, in the line of a link.
+const LINK: &str = "link";
+
+/// Digests of files by path and of links by uri. Local to a machine; losing it costs reading, never correctness.
 #[derive(Default)]
 pub struct FileMemo {
     path: Option<PathBuf>,
-    known: Mutex<(HashMap<PathBuf, Known>, bool)>,
+    known: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    files: HashMap<PathBuf, Known>,
+    links: HashMap<String, Digest>,
+    changed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -34,10 +45,10 @@ struct Known {
 impl FileMemo {
     /// The memo kept in that file; a memo that cannot be read is an empty one.
     pub fn open(path: PathBuf) -> Self {
-        let known = std::fs::read_to_string(&path)
-            .map(|text| text.lines().filter_map(parse).collect())
-            .unwrap_or_default();
-        FileMemo { path: Some(path), known: Mutex::new((known, false)) }
+        let text = std::fs::read_to_string(&path).unwrap_or_default();
+        let files = text.lines().filter_map(parse).collect();
+        let links = text.lines().filter_map(parse_link).collect();
+        FileMemo { path: Some(path), known: Mutex::new(State { files, links, changed: false }) }
     }
 
     /// Digests in the order of the paths, and whether each file was read; unreadable files say why.
@@ -45,11 +56,31 @@ impl FileMemo {
         paths.par_iter().with_min_len(64).map(|path| self.digest(path)).collect()
     }
 
+    /// Digests of what the uris name, in their order, in parallel; `render` makes the bytes of those not known. A uri must
+    /// name its bytes for good, the version of whatever renders them included.
+    pub fn links<B, E>(&self, uris: &[String], render: impl Fn(&str) -> Result<B, E> + Sync) -> Vec<Result<Digest, E>>
+    where
+        B: AsRef<[u8]>,
+        E: Send,
+    {
+        let digest = |uri: &String| {
+            if let Some(known) = self.lock().links.get(uri).copied() {
+                return Ok(known);
+            }
+            let digest = Digest::of(render(uri)?.as_ref());
+            let mut guard = self.lock();
+            guard.links.insert(uri.clone(), digest);
+            guard.changed = true;
+            Ok(digest)
+        };
+        uris.par_iter().map(digest).collect()
+    }
+
     /// Digest of one file, and whether it was read.
     pub fn digest(&self, path: &Path) -> Result<(Digest, bool), Error> {
         let meta = std::fs::metadata(path).map_err(Error::io("read", path))?;
         let (size, modified, inode) = (meta.len(), nanos(meta.modified().ok()), inode(&meta));
-        let known = self.lock().0.get(path).copied();
+        let known = self.lock().files.get(path).copied();
         if let Some(known) = known
             && (known.size, known.modified, known.inode) == (size, modified, inode)
             && known.taken.saturating_sub(modified) > GRAIN
@@ -59,31 +90,34 @@ impl FileMemo {
         let taken = nanos(Some(SystemTime::now()));
         let digest = Digest::of(&std::fs::read(path).map_err(Error::io("read", path))?);
         let mut guard = self.lock();
-        guard.0.insert(path.to_owned(), Known { size, modified, inode, taken, digest });
-        guard.1 = true;
+        guard.files.insert(path.to_owned(), Known { size, modified, inode, taken, digest });
+        guard.changed = true;
         Ok((digest, true))
     }
 
     /// Writes the memo to its file if it has changed.
     pub fn save(&self) -> Result<(), Error> {
         let mut guard = self.lock();
-        let Some(path) = self.path.as_ref().filter(|_| guard.1) else { return Ok(()) };
+        let Some(path) = self.path.as_ref().filter(|_| guard.changed) else { return Ok(()) };
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
         let mut out = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
         let mut text = String::new();
-        for (file, known) in &guard.0 {
+        for (file, known) in &guard.files {
             let Some(file) = file.to_str().filter(|file| !file.contains('\n')) else { continue };
             let Known { size, modified, inode, taken, digest } = known;
             text.push_str(&format!("{digest} {size} {modified} {inode} {taken} {file}\n"));
         }
+        for (uri, digest) in guard.links.iter().filter(|(uri, _)| !uri.contains('\n')) {
+            text.push_str(&format!("{digest} {LINK} {uri}\n"));
+        }
         out.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
         out.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-        guard.1 = false;
+        guard.changed = false;
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, (HashMap<PathBuf, Known>, bool)> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
@@ -96,6 +130,11 @@ fn parse(line: &str) -> Option<(PathBuf, Known)> {
     let inode = words.next()?.parse().ok()?;
     let taken = words.next()?.parse().ok()?;
     Some((PathBuf::from(words.next()?), Known { size, modified, inode, taken, digest }))
+}
+
+fn parse_link(line: &str) -> Option<(String, Digest)> {
+    let (digest, uri) = line.split_once(' ')?;
+    Some((uri.strip_prefix(LINK)?.strip_prefix(' ')?.to_owned(), Digest::parse(digest)?))
 }
 
 fn nanos(time: Option<SystemTime>) -> u128 {

@@ -70,9 +70,14 @@ impl Context {
         }
     }
 
-    /// The same with somebody listening and a stop sign to set, for tests of a stage.
-    pub fn watched(self, observer: Arc<dyn Observer>, interrupt: Arc<AtomicBool>) -> Self {
-        Context { observer, interrupt, ..self }
+    /// The same, telling an observer what happens.
+    pub fn observed(self, observer: Arc<dyn Observer>) -> Self {
+        Context { observer, ..self }
+    }
+
+    /// The same, stopping once the sign is set.
+    pub fn stopped_by(self, interrupt: Arc<AtomicBool>) -> Self {
+        Context { interrupt, ..self }
     }
 
     /// The device to compute on.
@@ -118,5 +123,15 @@ impl Context {
     /// The second value says whether it was read.
     pub fn digest_files(&self, paths: &[PathBuf]) -> Vec<Result<(Digest, bool), Error>> {
         self.files.digests(paths)
+    }
+
+    /// Digests of what the uris name, in parallel; `render` makes the bytes of those that no earlier run has seen. A uri must
+    /// name its bytes for good, the version of whatever renders them included.
+    pub fn digest_of<B, E>(&self, uris: &[String], render: impl Fn(&str) -> Result<B, E> + Sync) -> Vec<Result<Digest, E>>
+    where
+        B: AsRef<[u8]>,
+        E: Send,
+    {
+        self.files.links(uris, render)
     }
 }

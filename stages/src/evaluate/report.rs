@@ -114,10 +114,9 @@ fn confusions(rows: &[Row], classes: usize, key: impl Fn(&Row) -> &str) -> Stage
         Column::new("key".into(), rows.iter().map(key).collect::<Vec<_>>()),
         Column::new("truth".into(), rows.iter().map(|row| row.truth).collect::<Vec<_>>()),
         Column::new("prediction".into(), rows.iter().map(|row| row.prediction).collect::<Vec<_>>()),
-        Column::new("rows".into(), vec![1u32; rows.len()]),
     ])?;
-    let counted = table.group_by_stable(COUNTED)?.select(["rows"]).sum()?;
-    let rows = counted.column("rows_sum")?.cast(&DataType::UInt64)?;
+    let counted = table.group_by_stable(COUNTED)?.select(["prediction"]).count()?;
+    let rows = counted.column("prediction_count")?.cast(&DataType::UInt64)?;
     let (keys, rows) = (counted.column("key")?.str()?, rows.u64()?);
     let (truths, predictions) = (counted.column("truth")?.u32()?, counted.column("prediction")?.u32()?);
     let mut groups: BTreeMap<String, Confusion> = BTreeMap::new();

@@ -245,7 +245,7 @@ impl Observer for Told {
 }
 
 pub fn watched(told: &Arc<Told>, artifacts: impl IntoIterator<Item = (String, Bytes)>) -> Context {
-    Context::detached(artifacts).watched(told.clone(), Arc::default())
+    Context::detached(artifacts).observed(told.clone())
 }
 
 pub fn of_type(kind: DataType, name: &str) -> FieldRef {

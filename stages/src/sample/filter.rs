@@ -1,0 +1,76 @@
+//! Does a row match? Cells compare as text; class columns by name or index.
+
+use affectflow_pipeline::stage::Inputs;
+use affectflow_pipeline::{Problem, StageError, StageResult, Subset};
+use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
+use arrow::compute::cast;
+use arrow::datatypes::DataType;
+
+use crate::columns::classes_of;
+use crate::conditions::{Conditions, OneOf};
+
+/// A cell as text, null first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Cell<'a>(Option<&'a str>);
+
+impl<'a> Cell<'a> {
+    pub(super) fn of(column: &'a StringArray, row: usize) -> Self {
+        Cell(column.is_valid(row).then(|| column.value(row)))
+    }
+}
+
+/// The conditions of `filter`, checked against the columns that arrive.
+pub(super) struct Matches(Vec<(String, OneOf)>);
+
+impl Matches {
+    pub(super) fn new(conditions: &Conditions, inputs: &Inputs) -> Result<Self, Problem> {
+        if conditions.is_empty() {
+            return Err(Problem::new("`where` names no column").option("where").hint("for example `where: {split: test}`"));
+        }
+        let resolve = |(name, values): (&String, &OneOf)| {
+            let option = format!("where.{name}");
+            let field = inputs.column(name).map_err(|problem| problem.option(&option))?;
+            if !matches!(field.data_type(), DataType::Utf8 | DataType::Boolean) && !field.data_type().is_primitive() {
+                let what = format!("column `{name}` holds no single values that `where` could compare");
+                return Err(Problem::new(what).option(&option));
+            }
+            Ok((name.clone(), by_index(values, classes_of(field).as_deref(), &option)?))
+        };
+        Ok(Matches(conditions.iter().map(resolve).collect::<Result<_, _>>()?))
+    }
+}
+
+/// Class names become the indices that the column holds.
+fn by_index(values: &OneOf, classes: Option<&[String]>, option: &str) -> Result<OneOf, Problem> {
+    let Some(classes) = classes else { return Ok(values.clone()) };
+    let index = |value: &str| match classes.iter().position(|class| class.eq_ignore_ascii_case(value)) {
+        Some(index) => Some(index.to_string()),
+        None => value.parse::<usize>().ok().filter(|&index| index < classes.len()).map(|index| index.to_string()),
+    };
+    if let Some(unknown) = values.values().iter().flatten().find(|value| index(value).is_none()) {
+        let problem = Problem::new(format!("`{unknown}` is not a class")).option(option);
+        return Err(problem.hint(format!("classes: `{}`", classes.join("`, `"))));
+    }
+    Ok(values.map(|value| index(value).unwrap_or_default()))
+}
+
+impl Subset for Matches {
+    fn select(&self, rows: &RecordBatch) -> StageResult<Vec<u32>> {
+        let mut keep: Vec<u32> = (0..rows.num_rows() as u32).collect();
+        for (name, values) in &self.0 {
+            let column = rows.column_by_name(name);
+            let column = text(column.ok_or_else(|| StageError::new(format!("no column `{name}` reached `filter`")))?)?;
+            keep.retain(|&row| {
+                let row = row as usize;
+                values.contains(column.is_valid(row).then(|| column.value(row)))
+            });
+        }
+        Ok(keep)
+    }
+}
+
+/// A column as text.
+pub(super) fn text(column: &ArrayRef) -> StageResult<StringArray> {
+    let cast = cast(column, &DataType::Utf8)?;
+    cast.as_any().downcast_ref::<StringArray>().cloned().ok_or_else(|| StageError::new("a column that is not text"))
+}
