@@ -18,10 +18,14 @@ fn labelled(rows: &RecordBatch) -> (RecordBatch, Context) {
     (out, Context::detached([("alignment".to_owned(), artifact(&output, "alignment"))]))
 }
 
-fn adapted(options: Value, rows: &RecordBatch, cx: &Context) -> StageResult<(RecordBatch, TableOutput)> {
+fn quick(options: &Value) -> Value {
     let mut all = json!({ "epochs": 6, "batch": 16, "ramp": 2 });
     all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
-    run(&Adapt, all, rows, cx)
+    all
+}
+
+fn adapted(options: Value, rows: &RecordBatch, cx: &Context) -> StageResult<(RecordBatch, TableOutput)> {
+    run(&Adapt, quick(&options), rows, cx)
 }
 
 fn accuracy(rows: &RecordBatch) -> f64 {
@@ -81,7 +85,7 @@ fn source_only_needs_neither_artifact_nor_target() {
 fn same_seed_same_bytes_in_any_order_of_arrival() {
     let (rows, cx) = labelled(&Synthetic { source: 60, target: 30, ..Synthetic::default() }.table());
     for method in ["kcdp", "source_only"] {
-        let run = |rows, seed: u64| {
+        let run = |rows: &RecordBatch, seed: u64| {
             let options = json!({ "method": method, "epochs": 3, "ramp": 1, "seed": seed });
             let (out, output) = adapted(options, rows, &cx).unwrap();
             bytes(&out.project(&[0]).unwrap(), &output)
@@ -105,9 +109,7 @@ fn labels_of_the_target_are_never_consumed() {
 #[test]
 fn bad_input_is_named() {
     let (rows, cx) = labelled(&Synthetic { source: 40, target: 12, ..Synthetic::default() }.table());
-    let failing = |options: Value, rows: &RecordBatch, cx: &Context| {
-        adapted(options, rows, cx).unwrap_err().message().to_owned()
-    };
+    let failing = |options: Value, rows: &RecordBatch, cx: &Context| failure(&Adapt, quick(&options), rows, cx);
     let message = failing(json!({}), &rows, &Context::detached([]));
     assert_eq!(message, "no artifact `alignment` reached this stage");
     let broken = Context::detached([("alignment".to_owned(), vec![1u8, 2, 3].into())]);
@@ -130,6 +132,6 @@ fn features_of_other_levels_are_refused() {
     let (rows, cx) = labelled(&Synthetic { source: 40, target: 12, ..Synthetic::default() }.table());
     let values = tensor::from_f16(9 * 5, vec![half::f16::ONE; 52 * 9 * 5]).unwrap();
     let other = replaced(&rows, "features", values, Some(features_field(&[3, 2])));
-    let message = adapted(json!({}), &other, &cx).unwrap_err().message().to_owned();
+    let message = failure(&Adapt, quick(&json!({})), &other, &cx);
     assert!(message.contains("`features` of channels [6, 8, 5], and here it is [3, 2]"), "{message}");
 }

@@ -11,7 +11,7 @@ use affectflow_stages::evaluate::Evaluate;
 use arrow::array::{ArrayRef, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{FieldRef, Schema};
 use serde_json::{Value, json};
-use table::{Told, artifact, plan, replaced, run, watched, without};
+use table::{Told, artifact, failure, plan, replaced, run, watched, without};
 
 const NAMES: [&str; 6] = ["surprise", "happy", "disgust", "fear", "sad", "anger"];
 
@@ -141,9 +141,7 @@ fn a_target_without_truth_is_predicted_but_not_scored() {
 #[test]
 fn bad_input_is_named() {
     let rows = rows(&golden()[1]);
-    let failing = |options: Value, rows: &RecordBatch| {
-        run(&Evaluate, options, rows, &Context::detached([])).unwrap_err().message().to_owned()
-    };
+    let failing = |options: Value, rows: &RecordBatch| failure(&Evaluate, options, rows, &Context::detached([]));
     let message = failing(json!({ "split": "val" }), &rows);
     assert_eq!(message, "no row of the target domain has split `val`, so there is nothing to score");
     let beyond: ArrayRef = Arc::new(Int32Array::from(vec![6; rows.num_rows()]));

@@ -9,7 +9,7 @@ use affectflow_pipeline::event::Event;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::tensor;
 use affectflow_stages::label::Label;
-use arrow::array::{Float32Array, Int32Array};
+use arrow::array::{Float32Array, Int32Array, RecordBatch};
 use arrow::datatypes::DataType;
 use half::f16;
 use serde_json::{Value, json};
@@ -48,7 +48,7 @@ fn pseudo_labels_beat_chance_by_far() {
 #[test]
 fn same_seed_same_bytes_in_any_order_of_arrival() {
     let rows = Synthetic { source: 60, target: 30, ..Synthetic::default() }.table();
-    let run = |rows, seed: u64| {
+    let run = |rows: &RecordBatch, seed: u64| {
         let options = json!({ "epochs": 2, "batch": 16, "knowledge_tokens": 4, "seed": seed });
         let (out, output) = run(&Label, options, rows, &Context::detached([])).unwrap();
         bytes(&out.project(&[0]).unwrap(), &output)
@@ -97,13 +97,12 @@ fn a_stop_is_heeded_within_an_epoch() {
         }
     });
     let cx = Context::detached([]).observed(told.clone()).stopped_by(stop);
-    let error = run(&Label, quick(), &rows, &cx).unwrap_err();
-    assert_eq!(error.message(), "interrupted");
+    assert_eq!(failure(&Label, quick(), &rows, &cx), "interrupted");
     assert_eq!(told.metrics("loss").len(), 1);
 }
 
-fn failing(rows: &arrow::array::RecordBatch) -> String {
-    run(&Label, quick(), rows, &Context::detached([])).unwrap_err().message().to_owned()
+fn failing(rows: &RecordBatch) -> String {
+    failure(&Label, quick(), rows, &Context::detached([]))
 }
 
 #[test]
@@ -143,7 +142,7 @@ fn an_absent_class_is_a_warning() {
 #[test]
 fn the_plan_refuses_what_cannot_run() {
     let rows = Synthetic { source: 8, target: 4, ..Synthetic::default() }.table();
-    let refused = |options: Value, rows| match plan(&Label, options, rows) {
+    let refused = |options: Value, rows: &RecordBatch| match plan(&Label, options, rows) {
         Ok(_) => panic!("planned"),
         Err(problem) => (problem.message, problem.option.join(".")),
     };

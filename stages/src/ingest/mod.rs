@@ -35,6 +35,7 @@ impl Stage for Ingest {
             version: 1,
             summary: "Brings pictures in: a folder, a CSV manifest, Twemoji's faces, or the synthetic generator",
             shape: Shape::Source,
+            scores: false,
             columns: COLUMNS,
             example: "photos: { kind: ingest, config: { source: folder, path: photos, domain: source } }",
         }

@@ -40,6 +40,7 @@ impl Stage for Sample {
             version: 1,
             summary: "Draws rows by seed and id, so that adding rows changes few choices",
             shape: Shape::Subset,
+            scores: false,
             columns: &[],
             example: "few: { kind: sample, config: { count: 100, by: label } }",
         }
@@ -86,6 +87,7 @@ impl Stage for Filter {
             version: 1,
             summary: "Keeps the rows whose columns have the values given",
             shape: Shape::Subset,
+            scores: false,
             columns: &[],
             example: "tests: { kind: filter, config: { where: { split: [val, test] } } }",
         }

@@ -115,7 +115,7 @@ pub fn features_field(channels: &[usize]) -> FieldRef {
         .collect();
     let length = 9 * channels.iter().sum::<usize>();
     let field = tensor::field(FEATURES, tensor::Dtype::Float16, &[1, length]);
-    let mut metadata: HashMap<String, String> = field.metadata().clone();
+    let mut metadata: HashMap<String, String> = field.metadata().clone().into();
     metadata.insert(LEVELS.into(), Value::from(levels).to_string());
     Arc::new(field.as_ref().clone().with_metadata(metadata))
 }
@@ -143,6 +143,14 @@ pub fn run(stage: &dyn Kind, options: Value, rows: &RecordBatch, cx: &Context) -
     let fields: Vec<FieldRef> = sorted.schema().fields().iter().cloned().chain(planned.adds.iter().cloned()).collect();
     let arrays: Vec<ArrayRef> = sorted.columns().iter().cloned().chain(output.columns.iter().cloned()).collect();
     Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, output))
+}
+
+/// What a table stage says where it fails.
+pub fn failure(stage: &dyn Kind, options: Value, rows: &RecordBatch, cx: &Context) -> String {
+    match run(stage, options, rows, cx) {
+        Ok(_) => panic!("it did not fail"),
+        Err(error) => error.message().to_owned(),
+    }
 }
 
 /// The rows in the order of their ids.
