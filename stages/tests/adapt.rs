@@ -13,13 +13,13 @@ use serde_json::{Value, json};
 use table::*;
 
 fn labelled(rows: &RecordBatch) -> (RecordBatch, Context) {
-    let options = json!({ "epochs": 6, "batch": 16, "knowledge_tokens": 4 });
+    let options = json!({ "epochs": 8, "batch": 16, "knowledge_tokens": 4, "lr": 0.005, "pyramid": 16 });
     let (out, output) = run(&Label, options, rows, &Context::detached([])).unwrap();
     (out, Context::detached([("alignment".to_owned(), artifact(&output, "alignment"))]))
 }
 
 fn quick(options: &Value) -> Value {
-    let mut all = json!({ "epochs": 6, "batch": 16, "ramp": 2 });
+    let mut all = json!({ "epochs": 8, "batch": 16, "ramp": 2, "lr": 0.005, "pyramid": 16 });
     all.as_object_mut().unwrap().extend(options.as_object().unwrap().clone());
     all
 }

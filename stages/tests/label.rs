@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use table::*;
 
 fn quick() -> Value {
-    json!({ "epochs": 8, "batch": 16, "knowledge_tokens": 4 })
+    json!({ "epochs": 8, "batch": 16, "knowledge_tokens": 4, "lr": 0.005, "pyramid": 16 })
 }
 
 #[test]
