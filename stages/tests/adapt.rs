@@ -109,7 +109,8 @@ fn labels_of_the_target_are_never_consumed() {
 #[test]
 fn bad_input_is_named() {
     let (rows, cx) = labelled(&Synthetic { source: 40, target: 12, ..Synthetic::default() }.table());
-    let failing = |options: Value, rows: &RecordBatch, cx: &Context| failure(&Adapt, quick(&options), rows, cx);
+    let failing =
+        |options: Value, rows: &RecordBatch, cx: &Context| failure(&Adapt, quick(&options), rows, cx);
     let message = failing(json!({}), &rows, &Context::detached([]));
     assert_eq!(message, "no artifact `alignment` reached this stage");
     let broken = Context::detached([("alignment".to_owned(), vec![1u8, 2, 3].into())]);

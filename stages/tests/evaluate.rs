@@ -31,22 +31,32 @@ fn rows(case: &Value) -> RecordBatch {
     let ints = |name: &str, value: &dyn Fn(usize) -> Option<i32>| -> (FieldRef, ArrayRef) {
         (columns::class(name, &classes), Arc::new((0..all).map(value).collect::<Int32Array>()))
     };
-    let mut probabilities: Vec<f32> =
-        list("probabilities").iter().flat_map(|row| row.as_array().unwrap().clone()).map(|p| p.as_f64().unwrap() as f32).collect();
+    let mut probabilities: Vec<f32> = list("probabilities")
+        .iter()
+        .flat_map(|row| row.as_array().unwrap().clone())
+        .map(|p| p.as_f64().unwrap() as f32)
+        .collect();
     probabilities.extend([[0.0, 0.0, 1.0, 0.0, 0.0, 0.0]; 4].concat());
     let dataset = list("dataset");
     let pseudo: Vec<i32> = list("pseudo").iter().map(number).collect();
     let columns: Vec<(FieldRef, ArrayRef)> = vec![
         text("id", &|row| Some(format!("{:05}", (row * 31) % 10_007))),
-        text("dataset", &|row| Some(if row < target { dataset[row].as_str().unwrap().into() } else { "s".into() })),
+        text("dataset", &|row| {
+            Some(if row < target { dataset[row].as_str().unwrap().into() } else { "s".into() })
+        }),
         text("domain", &|row| Some(if row < target { "target".into() } else { "source".into() })),
-        text("split", &|row| Some(if row < target { ["all", "test"][row % 2].into() } else { split[row - target].into() })),
+        text("split", &|row| {
+            Some(if row < target { ["all", "test"][row % 2].into() } else { split[row - target].into() })
+        }),
         text("group", &|row| (row % 3 != 0).then(|| format!("g{}", row % 7))),
         ints("label", &|row| (row >= target).then_some([2, 1][row % 2])),
         ints("eval_label", &|row| truth.get(row).copied()),
         ints("prediction", &|row| Some(prediction.get(row).copied().unwrap_or(2))),
         ints("pseudo_label", &|row| pseudo.get(row).copied().filter(|p| *p >= 0)),
-        (tensor::field("probabilities", tensor::Dtype::Float32, &[6]), tensor::from_f32(6, probabilities).unwrap()),
+        (
+            tensor::field("probabilities", tensor::Dtype::Float32, &[6]),
+            tensor::from_f32(6, probabilities).unwrap(),
+        ),
     ];
     let (fields, arrays): (Vec<FieldRef>, Vec<ArrayRef>) = columns.into_iter().unzip();
     RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays).unwrap()
@@ -142,7 +152,8 @@ fn a_target_without_truth_is_predicted_but_not_scored() {
 #[test]
 fn bad_input_is_named() {
     let rows = rows(&golden()[1]);
-    let failing = |options: Value, rows: &RecordBatch| failure(&Evaluate, options, rows, &Context::detached([]));
+    let failing =
+        |options: Value, rows: &RecordBatch| failure(&Evaluate, options, rows, &Context::detached([]));
     let message = failing(json!({ "split": "val" }), &rows);
     assert_eq!(message, "no row of the target domain has split `val`, so there is nothing to score");
     let beyond: ArrayRef = Arc::new(Int32Array::from(vec![6; rows.num_rows()]));

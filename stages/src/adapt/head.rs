@@ -29,10 +29,17 @@ pub struct Head {
 
 impl Head {
     /// A head for v of length `visual` and `tokens` tokens of triples.
-    pub fn new(options: &Options, visual: usize, tokens: usize, classes: usize, parameters: &mut Parameters) -> Result<Self> {
+    pub fn new(
+        options: &Options,
+        visual: usize,
+        tokens: usize,
+        classes: usize,
+        parameters: &mut Parameters,
+    ) -> Result<Self> {
         let text = if options.moe_text == MoeText::Tokenmean { tokens } else { 0 };
         let meta = HeadMeta { experts: options.experts, top: options.top, hidden: options.hidden, text };
-        let config = Config { visual, text, experts: meta.experts, top: meta.top, hidden: meta.hidden, classes };
+        let config =
+            Config { visual, text, experts: meta.experts, top: meta.top, hidden: meta.hidden, classes };
         Ok(Head { moe: Moe::new(config, parameters.scope("head"))?, meta })
     }
 

@@ -48,7 +48,16 @@ pub fn run(stage: &Adapting, rows: &TableRows, cx: &Context) -> StageResult<Trai
     let aligner = Aligner::new(&meta, inputs.layout(), prompts.clone(), &mut parameters)?;
     let visual = aligner.fpn.out_width();
     let head = Head::new(&stage.options, visual, inputs.tokens(), stage.classes.len(), &mut parameters)?;
-    let training = Training { options: &stage.options, filter: meta.filter, aligner, head, inputs, rows, roles: &roles, cx };
+    let training = Training {
+        options: &stage.options,
+        filter: meta.filter,
+        aligner,
+        head,
+        inputs,
+        rows,
+        roles: &roles,
+        cx,
+    };
     training.train(&parameters, &stage.classes)?;
 
     let all: Vec<u32> = (0..rows.len() as u32).collect();
@@ -74,7 +83,14 @@ impl Training<'_> {
     fn train(&self, parameters: &Parameters, classes: &[String]) -> StageResult<()> {
         let (options, roles) = (self.options, self.roles);
         let mut source = match options.balance_classes {
-            true => Stream::balanced(self.rows, &roles.train, &roles.labels, options.batch, options.seed, "source"),
+            true => Stream::balanced(
+                self.rows,
+                &roles.train,
+                &roles.labels,
+                options.batch,
+                options.seed,
+                "source",
+            ),
             false => Stream::new(self.rows, &roles.train, options.batch, options.seed, "source"),
         };
         let mut target = Stream::new(self.rows, &roles.target, options.batch, options.seed, "target");
@@ -116,7 +132,7 @@ impl Training<'_> {
         let truth = Tensor::new(truth, &Device::Cpu)?;
         let knowledge = self.inputs.knowledge(source)?;
         let v = self.aligner.fpn.forward(&self.inputs.features(source)?)?;
-        let scores = self.aligner.cliea.scores(&self.aligner.prompts, &knowledge, &v)?;
+        let scores = self.aligner.align(&v, &knowledge)?;
         let decision = self.head.decide(&v, Some(&knowledge))?;
         let mut parts = Parts {
             supervised: Some(cross_entropy(&decision.logits, &truth, None, Average::Kept)?),
@@ -148,12 +164,13 @@ impl Training<'_> {
         let v = self.aligner.fpn.forward(&self.inputs.features(draws)?)?;
         let decision = self.head.decide(&v, knowledge.as_ref())?;
         if let (true, Some(knowledge)) = (batchwise, &knowledge) {
-            let scores = self.aligner.cliea.scores(&self.aligner.prompts, knowledge, &v.detach())?.detach();
+            let scores = self.aligner.align(&v.detach(), knowledge)?.detach();
             given = pseudo::of_batch(&scores, &pseudo::filter_at(self.options, &self.filter, f64::MAX))?;
             if self.options.agreement {
                 let logits = decision.logits.detach().to_vec2::<f32>()?;
                 let agrees = |(label, logits): (&mut Option<u32>, &Vec<f32>)| {
-                    *label = label.filter(|&class| crate::training::filter::Proposal::of(logits).class == class);
+                    *label =
+                        label.filter(|&class| crate::training::filter::Proposal::of(logits).class == class);
                 };
                 given.iter_mut().zip(&logits).for_each(agrees);
             }

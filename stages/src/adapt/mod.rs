@@ -24,8 +24,8 @@ use arrow::array::Int32Array;
 use bytes::Bytes;
 
 use crate::columns::{
-    ALIGNMENT_WEIGHTS, CLASSIFIER_WEIGHTS, DOMAIN, FEATURES, KNOWLEDGE, LABEL, PREDICTION, PROBABILITIES, PSEUDO_CONFIDENCE,
-    PSEUDO_LABEL, SPLIT, class,
+    ALIGNMENT_WEIGHTS, CLASSIFIER_WEIGHTS, DOMAIN, FEATURES, KNOWLEDGE, LABEL, PREDICTION, PROBABILITIES,
+    PSEUDO_CONFIDENCE, PSEUDO_LABEL, SPLIT, class,
 };
 use crate::label::class_names;
 use crate::training::filter::Proposal;
@@ -72,7 +72,8 @@ impl Stage for Adapt {
             }
         }
         let needs = if kcdp { vec![ALIGNMENT_WEIGHTS.to_owned()] } else { Vec::new() };
-        let planned = Planned::new(&consumes, adds, Work::Table(Arc::new(Adapting { options, classes, shapes })));
+        let planned =
+            Planned::new(&consumes, adds, Work::Table(Arc::new(Adapting { options, classes, shapes })));
         Ok(Planned { needs, provides: vec![CLASSIFIER_WEIGHTS.into()], ..planned })
     }
 }
@@ -96,7 +97,8 @@ impl Table for Adapting {
             Method::SourceOnly => source_only::run(self, rows, cx)?,
         };
         let probabilities: Vec<Vec<f32>> = trained.logits.iter().map(|logits| softmax(logits)).collect();
-        let prediction = Int32Array::from_iter_values(probabilities.iter().map(|p| Proposal::of(p).class as i32));
+        let prediction =
+            Int32Array::from_iter_values(probabilities.iter().map(|p| Proposal::of(p).class as i32));
         let probabilities = tensor::from_f32(self.classes.len(), probabilities.concat())?;
         let artifacts = vec![(CLASSIFIER_WEIGHTS.into(), trained.weights)];
         Ok(TableOutput { columns: vec![Arc::new(prediction), probabilities], artifacts })

@@ -177,7 +177,12 @@ impl Default for Options {
 impl Options {
     /// Refuses values that mean nothing.
     pub fn check(&self) -> Result<(), Problem> {
-        let counts = [("epochs", self.epochs), ("batch", self.batch), ("experts", self.experts), ("hidden", self.hidden)];
+        let counts = [
+            ("epochs", self.epochs),
+            ("batch", self.batch),
+            ("experts", self.experts),
+            ("hidden", self.hidden),
+        ];
         counts.into_iter().try_for_each(|(name, value)| at_least_one(name, value))?;
         at_least_one("pyramid", self.pyramid.unwrap_or(1))?;
         within("lr", self.lr, 0.0, f64::INFINITY)?;
@@ -195,8 +200,11 @@ impl Options {
         between("per_class_quantile", self.per_class_quantile.unwrap_or(1.0), 0.0, 1.0)?;
         match (1..=self.experts).contains(&self.top) {
             true => Ok(()),
-            false => Err(Problem::new(format!("`top` must lie between 1 and `experts`, {}, not {}", self.experts, self.top))
-                .option("top")),
+            false => Err(Problem::new(format!(
+                "`top` must lie between 1 and `experts`, {}, not {}",
+                self.experts, self.top
+            ))
+            .option("top")),
         }
     }
 

@@ -73,6 +73,9 @@ pub fn tell(cx: &Context, labels: &[Option<u32>], classes: &[String], epoch: usi
         cx.metric(&format!("pseudo_share.{class}"), *share, at);
     }
     if accepted >= 20 && entropy == 0.0 {
-        cx.warn(format!("epoch {}: all {accepted} pseudo-labels are of one class; adaptation may collapse", epoch + 1));
+        cx.warn(format!(
+            "epoch {}: all {accepted} pseudo-labels are of one class; adaptation may collapse",
+            epoch + 1
+        ));
     }
 }

@@ -84,7 +84,8 @@ pub fn run(stage: &Adapting, rows: &TableRows, cx: &Context) -> StageResult<Trai
 
     let all: Vec<u32> = (0..rows.len() as u32).collect();
     let logits = answers(&all, cx, |draws| Ok(decide(draws)?.logits))?;
-    let meta = Meta { classes: &stage.classes, levels: &stage.shapes.levels, pyramid: width, head: &head.meta };
+    let meta =
+        Meta { classes: &stage.classes, levels: &stage.shapes.levels, pyramid: width, head: &head.meta };
     let weights = artifact::save(&parameters, &artifact::of_scales(&scales)?, &meta)?;
     Ok(Trained { logits, weights })
 }

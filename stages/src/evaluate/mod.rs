@@ -18,7 +18,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{
-    CLASSES, DATASET, DOMAIN, EVAL_LABEL, GROUP, LABEL, METRICS, PREDICTION, PROBABILITIES, PSEUDO_LABEL, SPLIT, classes_of,
+    CLASSES, DATASET, DOMAIN, EVAL_LABEL, GROUP, LABEL, METRICS, PREDICTION, PROBABILITIES, PSEUDO_LABEL,
+    SPLIT, classes_of,
 };
 
 use scored::Scored;
@@ -95,13 +96,16 @@ impl Stage for Evaluate {
         let arrives = |name: &str| inputs.schema.field_with_name(name).is_ok();
         let group = match options.group.as_deref() {
             Some("none") => None,
-            Some(name) => Some(inputs.column(name).map_err(|problem| problem.option("group"))?.name().clone()),
+            Some(name) => {
+                Some(inputs.column(name).map_err(|problem| problem.option("group"))?.name().clone())
+            }
             None => arrives(GROUP).then(|| GROUP.to_owned()),
         };
         let names = [EVAL_LABEL, LABEL].into_iter().find_map(|name| classes_of(inputs.column(name).ok()?));
         let classes = names.ok_or_else(|| {
-            Problem::new(format!("columns `{EVAL_LABEL}` and `{LABEL}` carry no class names"))
-                .hint(format!("the stage that adds them writes the names into the field's metadata `{CLASSES}`"))
+            Problem::new(format!("columns `{EVAL_LABEL}` and `{LABEL}` carry no class names")).hint(format!(
+                "the stage that adds them writes the names into the field's metadata `{CLASSES}`"
+            ))
         })?;
         let mut consumes = vec![PREDICTION, PROBABILITIES, LABEL, EVAL_LABEL, DOMAIN, SPLIT, DATASET];
         let pseudo = arrives(PSEUDO_LABEL);
@@ -128,12 +132,17 @@ impl Table for Scoring {
     fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
         let scored = Scored::read(rows, self)?;
         if scored.target == 0 {
-            let splits = self.options.split.map_or("`test` or `all`".to_owned(), |s| format!("`{}`", s.name()));
-            return Err(StageError::new(format!("no row of the target domain has split {splits}, so there is nothing to score"))
-                .hint("set `split` in this stage's `config`, or `split` in the target's `ingest` stage"));
+            let splits =
+                self.options.split.map_or("`test` or `all`".to_owned(), |s| format!("`{}`", s.name()));
+            return Err(StageError::new(format!(
+                "no row of the target domain has split {splits}, so there is nothing to score"
+            ))
+            .hint("set `split` in this stage's `config`, or `split` in the target's `ingest` stage"));
         }
         if scored.rows.is_empty() {
-            cx.warn("no scored row has a label in `eval_label` or `label`: predictions are made, scores are not");
+            cx.warn(
+                "no scored row has a label in `eval_label` or `label`: predictions are made, scores are not",
+            );
         }
         let metrics = report::metrics(&scored, self, cx)?;
         for name in ["accuracy", "macro_f1"] {

@@ -105,7 +105,11 @@ fn by(rows: &[Row], classes: usize, key: impl Fn(&Row) -> &str) -> StageResult<V
 }
 
 /// One confusion matrix for each value of `key`: the table grouped by (key, truth, prediction) and counted.
-fn confusions(rows: &[Row], classes: usize, key: impl Fn(&Row) -> &str) -> StageResult<BTreeMap<String, Confusion>> {
+fn confusions(
+    rows: &[Row],
+    classes: usize,
+    key: impl Fn(&Row) -> &str,
+) -> StageResult<BTreeMap<String, Confusion>> {
     const COUNTED: [&str; 3] = ["key", "truth", "prediction"];
     if rows.is_empty() {
         return Ok(BTreeMap::new());
@@ -120,8 +124,12 @@ fn confusions(rows: &[Row], classes: usize, key: impl Fn(&Row) -> &str) -> Stage
     let (keys, rows) = (counted.column("key")?.str()?, rows.u64()?);
     let (truths, predictions) = (counted.column("truth")?.u32()?, counted.column("prediction")?.u32()?);
     let mut groups: BTreeMap<String, Confusion> = BTreeMap::new();
-    for (((key, truth), prediction), rows) in keys.iter().zip(truths.iter()).zip(predictions.iter()).zip(rows.iter()) {
-        let (Some(key), Some(truth), Some(prediction), Some(rows)) = (key, truth, prediction, rows) else { continue };
+    for (((key, truth), prediction), rows) in
+        keys.iter().zip(truths.iter()).zip(predictions.iter()).zip(rows.iter())
+    {
+        let (Some(key), Some(truth), Some(prediction), Some(rows)) = (key, truth, prediction, rows) else {
+            continue;
+        };
         let group = groups.entry(key.to_owned()).or_insert_with(|| Confusion::new(classes));
         group.add(truth as usize, prediction as usize, rows);
     }

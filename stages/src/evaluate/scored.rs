@@ -60,7 +60,8 @@ impl Scored {
             let id = rows.ids().value(row);
             let Some(truth) = eval_label[row].or(label[row]) else { continue };
             let truth = class(truth, EVAL_LABEL, id, stage)?;
-            let given = prediction[row].ok_or_else(|| StageError::new(format!("row `{id}` has no `{PREDICTION}`")))?;
+            let given = prediction[row]
+                .ok_or_else(|| StageError::new(format!("row `{id}` has no `{PREDICTION}`")))?;
             let given_probabilities = tensor::row_f32(probabilities.as_ref(), row).unwrap_or_default();
             let entry = Row {
                 truth,
@@ -100,6 +101,8 @@ fn probability(probabilities: &[f32], truth: u32, id: &str, classes: usize) -> S
     }
     match probabilities.iter().all(|p| p.is_finite()) {
         true => Ok(f64::from(probabilities[truth as usize])),
-        false => Err(StageError::new(format!("row `{id}`: `{PROBABILITIES}` holds a value that is not a number"))),
+        false => {
+            Err(StageError::new(format!("row `{id}`: `{PROBABILITIES}` holds a value that is not a number")))
+        }
     }
 }

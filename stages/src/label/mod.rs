@@ -22,8 +22,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{
-    ALIGNMENT, ALIGNMENT_WEIGHTS, CLASSES, DOMAIN, FEATURES, KNOWLEDGE, LABEL, PSEUDO_CONFIDENCE, PSEUDO_LABEL, SPLIT, class,
-    classes_of,
+    ALIGNMENT, ALIGNMENT_WEIGHTS, CLASSES, DOMAIN, FEATURES, KNOWLEDGE, LABEL, PSEUDO_CONFIDENCE,
+    PSEUDO_LABEL, SPLIT, class, classes_of,
 };
 use crate::model::{Model, ModelPart, Part};
 use crate::training::aligner::{Aligner, Meta};
@@ -154,8 +154,16 @@ impl Stage for Label {
             shape: Shape::Table,
             scores: false,
             columns: &[
-                (ALIGNMENT, "tensor float32 [classes]", "one score a class: cosine over temperature; its softmax is the probability"),
-                (PSEUDO_LABEL, "int32, nullable", "class of a target row; null where rejected, and in the source"),
+                (
+                    ALIGNMENT,
+                    "tensor float32 [classes]",
+                    "one score a class: cosine over temperature; its softmax is the probability",
+                ),
+                (
+                    PSEUDO_LABEL,
+                    "int32, nullable",
+                    "class of a target row; null where rejected, and in the source",
+                ),
                 (PSEUDO_CONFIDENCE, "float32", "probability of the likeliest class, whether accepted or not"),
             ],
             example: "label: { kind: label, config: { method: cliea } }",
@@ -204,7 +212,9 @@ pub(crate) fn class_names(inputs: &Arriving) -> Result<Vec<String>, Problem> {
     })?;
     match &classes[..] {
         [] => Err(Problem::new(format!("column `{LABEL}` has no classes"))),
-        [only] => Err(Problem::new(format!("column `{LABEL}` has one class, `{only}`; there is nothing to tell apart"))),
+        [only] => Err(Problem::new(format!(
+            "column `{LABEL}` has one class, `{only}`; there is nothing to tell apart"
+        ))),
         _ => Ok(classes),
     }
 }
@@ -242,7 +252,8 @@ impl Table for Labelling {
 
 /// `alignment`, `pseudo_label` and `pseudo_confidence` of every row.
 fn columns(scores: &[Vec<f32>], roles: &Roles, filter: &Filter) -> StageResult<Vec<ArrayRef>> {
-    let proposals: Vec<Proposal> = scores.iter().map(|scores| Proposal::of(&scoring::softmax(scores))).collect();
+    let proposals: Vec<Proposal> =
+        scores.iter().map(|scores| Proposal::of(&scoring::softmax(scores))).collect();
     let target: Vec<usize> = (0..scores.len()).filter(|&row| roles.is_target[row]).collect();
     let of_target: Vec<Proposal> = target.iter().map(|&row| proposals[row]).collect();
     let mut accepted = vec![None; scores.len()];

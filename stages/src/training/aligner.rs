@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 use super::filter::Filter;
 use super::inputs::{LevelSize, Shapes};
 
+/// Rows whose attention is computed at once.
+const AT_ONCE: usize = 8;
+
 /// What an aligner was trained for: the header of the artifact `alignment`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Meta {
@@ -38,14 +41,17 @@ impl Meta {
     /// Fails where the rows that arrive are not of the form that the weights were trained on.
     pub fn fits(&self, classes: &[String], shapes: &Shapes) -> StageResult<()> {
         let differs = |what: &str, trained: String, here: String| {
-            Err(StageError::new(format!("the artifact `alignment` was trained with {what} {trained}, and here it is {here}"))
-                .hint("let `label` and `adapt` take rows of the same `perceive` and `embed` stages"))
+            Err(StageError::new(format!(
+                "the artifact `alignment` was trained with {what} {trained}, and here it is {here}"
+            ))
+            .hint("let `label` and `adapt` take rows of the same `perceive` and `embed` stages"))
         };
         if self.classes != classes {
             return differs("classes", format!("{:?}", self.classes), format!("{classes:?}"));
         }
         if self.levels != shapes.levels {
-            let channels = |levels: &[LevelSize]| format!("{:?}", levels.iter().map(|l| l.channels).collect::<Vec<_>>());
+            let channels =
+                |levels: &[LevelSize]| format!("{:?}", levels.iter().map(|l| l.channels).collect::<Vec<_>>());
             return differs("`features` of channels", channels(&self.levels), channels(&shapes.levels));
         }
         if self.width != shapes.width {
@@ -80,6 +86,16 @@ impl Aligner {
 
     /// Scores `[B, classes]`, cosines over the temperature, of features and knowledge.
     pub fn scores(&self, features: &Tensor, knowledge: &Tensor) -> Result<Tensor> {
-        self.cliea.scores(&self.prompts, knowledge, &self.fpn.forward(features)?)
+        self.align(&self.fpn.forward(features)?, knowledge)
+    }
+
+    /// Scores of v `[B, visual]` and knowledge. Attention goes a few rows at a time, so that its maps stay in the cache.
+    pub fn align(&self, v: &Tensor, knowledge: &Tensor) -> Result<Tensor> {
+        let rows = knowledge.dim(0)?;
+        let scenes = (0..rows).step_by(AT_ONCE).map(|start| {
+            let part = knowledge.narrow(0, start, AT_ONCE.min(rows - start))?;
+            self.cliea.scenes(&self.prompts, &part)
+        });
+        self.cliea.similarity(v, &Tensor::cat(&scenes.collect::<Result<Vec<_>>>()?, 0)?)
     }
 }

@@ -19,7 +19,11 @@ use super::moments::{Moments, Scales};
 pub const KEY: &str = "affectflow";
 
 /// The weights, further tensors, and what they are for.
-pub fn save(parameters: &Parameters, further: &[(String, Tensor)], meta: &impl Serialize) -> StageResult<Bytes> {
+pub fn save(
+    parameters: &Parameters,
+    further: &[(String, Tensor)],
+    meta: &impl Serialize,
+) -> StageResult<Bytes> {
     let trained = parameters.vars().map(|(name, var)| (name.to_owned(), var.as_tensor().clone()));
     let values = trained.chain(further.iter().cloned()).map(|(name, tensor)| {
         let values = tensor.flatten_all()?.to_vec1::<f32>()?;
@@ -27,7 +31,9 @@ pub fn save(parameters: &Parameters, further: &[(String, Tensor)], meta: &impl S
         Ok((name, tensor.dims().to_vec(), bytes))
     });
     let values = values.collect::<candle_core::Result<Vec<_>>>()?;
-    let views = values.iter().map(|(name, dims, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)));
+    let views = values
+        .iter()
+        .map(|(name, dims, bytes)| Ok((name.as_str(), TensorView::new(Dtype::F32, dims.clone(), bytes)?)));
     let views = views.collect::<Result<Vec<_>, safetensors::SafeTensorError>>()?;
     let header = HashMap::from([(KEY.to_owned(), serde_json::to_string(meta)?)]);
     Ok(Bytes::from(serialize(views, Some(header))?))
@@ -45,7 +51,10 @@ pub fn load<T: DeserializeOwned>(name: &str, bytes: &[u8]) -> StageResult<(T, Ha
 
 /// One tensor of an artifact.
 pub fn tensor(name: &str, tensors: &HashMap<String, Tensor>, key: &str) -> StageResult<Tensor> {
-    tensors.get(key).cloned().ok_or_else(|| StageError::new(format!("artifact `{name}` has no tensor `{key}`")))
+    tensors
+        .get(key)
+        .cloned()
+        .ok_or_else(|| StageError::new(format!("artifact `{name}` has no tensor `{key}`")))
 }
 
 /// The tensors that keep the scales.
@@ -63,7 +72,10 @@ pub fn of_scales(scales: &Scales) -> StageResult<Vec<(String, Tensor)>> {
 pub fn scales(name: &str, tensors: &HashMap<String, Tensor>) -> StageResult<Scales> {
     let values = |key: String| -> StageResult<Vec<f32>> { Ok(tensor(name, tensors, &key)?.to_vec1()?) };
     let moments = |domain: &str| -> StageResult<Moments> {
-        Ok(Moments { mean: values(format!("scale.{domain}.mean"))?, spread: values(format!("scale.{domain}.spread"))? })
+        Ok(Moments {
+            mean: values(format!("scale.{domain}.mean"))?,
+            spread: values(format!("scale.{domain}.spread"))?,
+        })
     };
     Ok(Scales { source: moments("source")?, target: moments("target")? })
 }

@@ -24,7 +24,8 @@ pub struct Proposal {
 impl Proposal {
     /// The most probable class; of equals the first.
     pub fn of(probabilities: &[f32]) -> Self {
-        let better = |best: Proposal, (class, &confidence): (usize, &f32)| match confidence > best.confidence {
+        let better = |best: Proposal, (class, &confidence): (usize, &f32)| match confidence > best.confidence
+        {
             true => Proposal { class: class as u32, confidence },
             false => best,
         };
@@ -38,8 +39,11 @@ impl Filter {
         let classes = proposals.iter().map(|p| p.class + 1).max().unwrap_or(0);
         let mut accepted = vec![None; proposals.len()];
         for class in 0..classes {
-            let mut members: Vec<usize> = (0..proposals.len()).filter(|&i| proposals[i].class == class).collect();
-            members.sort_by(|&a, &b| proposals[b].confidence.total_cmp(&proposals[a].confidence).then(a.cmp(&b)));
+            let mut members: Vec<usize> =
+                (0..proposals.len()).filter(|&i| proposals[i].class == class).collect();
+            members.sort_by(|&a, &b| {
+                proposals[b].confidence.total_cmp(&proposals[a].confidence).then(a.cmp(&b))
+            });
             let pass = (members.len() as f64 * self.per_class_quantile).ceil() as usize;
             for &member in members.iter().take(pass) {
                 if f64::from(proposals[member].confidence) >= self.min_confidence {

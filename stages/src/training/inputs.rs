@@ -49,12 +49,14 @@ impl Shapes {
     /// The shapes of the columns that arrive.
     pub fn arriving(inputs: &Arriving) -> Result<Self, Problem> {
         let (features, knowledge) = (inputs.column(FEATURES)?, inputs.column(KNOWLEDGE)?);
-        let levels: Option<Vec<LevelSize>> = features.metadata().get(LEVELS).and_then(|l| serde_json::from_str(l).ok());
+        let levels: Option<Vec<LevelSize>> =
+            features.metadata().get(LEVELS).and_then(|l| serde_json::from_str(l).ok());
         let levels = levels.ok_or_else(|| {
             Problem::new(format!("column `{FEATURES}` does not say its `{LEVELS}`"))
                 .hint("the stage that adds it writes a JSON list of `{channels, height, width}` into the field's metadata")
         })?;
-        let layout = layout(&levels).map_err(|error| Problem::new(format!("column `{FEATURES}`: {error}")))?;
+        let layout =
+            layout(&levels).map_err(|error| Problem::new(format!("column `{FEATURES}`: {error}")))?;
         let (views, length) = matrix(features, "[views, statistics]")?;
         if length != layout.len() {
             return Err(Problem::new(format!(
@@ -100,7 +102,12 @@ enum Held {
 
 impl<'a> Inputs<'a> {
     /// The columns of `rows`, not yet standardised; of each half of the knowledge the first `tokens` tokens are used.
-    pub fn new(rows: &'a TableRows, shapes: &'a Shapes, tokens: usize, is_target: &'a [bool]) -> StageResult<Self> {
+    pub fn new(
+        rows: &'a TableRows,
+        shapes: &'a Shapes,
+        tokens: usize,
+        is_target: &'a [bool],
+    ) -> StageResult<Self> {
         let layout = layout(&shapes.levels)?;
         let held = |name: &str, width: usize| -> StageResult<Held> {
             Ok(match rows.len() * width * 2 <= BUDGET {
@@ -148,7 +155,8 @@ impl<'a> Inputs<'a> {
         let length = self.layout.len();
         let mut values = self.raw(draws)?;
         for (draw, row) in draws.iter().zip(values.chunks_mut(length)) {
-            let moments = if self.is_target[draw.row as usize] { &self.scales.target } else { &self.scales.source };
+            let moments =
+                if self.is_target[draw.row as usize] { &self.scales.target } else { &self.scales.source };
             moments.apply(&self.layout, row);
         }
         Ok(Tensor::from_vec(values, (draws.len(), length), &Device::Cpu)?)
@@ -249,7 +257,9 @@ impl Values {
 
     fn narrow(&self, start: usize, length: usize, out: &mut Vec<f32>) {
         match self {
-            Values::Half(values) => out.extend(values.values()[start..start + length].iter().map(|v| v.to_f32())),
+            Values::Half(values) => {
+                out.extend(values.values()[start..start + length].iter().map(|v| v.to_f32()))
+            }
             Values::Single(values) => out.extend_from_slice(&values.values()[start..start + length]),
         }
     }

@@ -5,7 +5,6 @@
 pub mod aligner;
 pub mod artifact;
 pub mod best;
-pub mod step;
 pub mod confusion;
 pub mod filter;
 pub mod inputs;
@@ -14,4 +13,5 @@ pub mod options;
 pub mod read;
 pub mod roles;
 pub mod scoring;
+pub mod step;
 pub mod stream;

@@ -25,7 +25,10 @@ impl Moments {
     }
 
     /// The moments of rows of features, `each` handing every row to its argument.
-    pub fn of<E>(layout: &Layout, each: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<(), E>) -> Result<Self, E> {
+    pub fn of<E>(
+        layout: &Layout,
+        each: impl FnOnce(&mut dyn FnMut(&[f32])) -> Result<(), E>,
+    ) -> Result<Self, E> {
         let places = places(layout);
         let (mut sum, mut square, mut rows) = (vec![0f64; places.len()], vec![0f64; places.len()], 0u64);
         each(&mut |features| {
@@ -50,7 +53,8 @@ impl Moments {
         let (mut start, mut first) = (0, 0);
         for level in layout.levels() {
             let channels = first..first + level.channels;
-            for statistic in row[start..start + STATISTICS.len() * level.channels].chunks_mut(level.channels) {
+            for statistic in row[start..start + STATISTICS.len() * level.channels].chunks_mut(level.channels)
+            {
                 let moments = self.mean[channels.clone()].iter().zip(&self.spread[channels.clone()]);
                 for (value, (mean, spread)) in statistic.iter_mut().zip(moments) {
                     *value = (*value - mean) / spread;

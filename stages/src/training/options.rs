@@ -28,10 +28,14 @@ pub fn pyramid(asked: Option<usize>, levels: &[LevelSize]) -> usize {
 pub fn heads(asked: Option<usize>, width: usize) -> Result<usize, Problem> {
     match asked {
         Some(heads) if heads > 0 && width.is_multiple_of(heads) => Ok(heads),
-        Some(heads) => Err(Problem::new(format!("{heads} attention heads do not divide the width of `knowledge`, {width}"))
-            .option("heads")
-            .hint("leave `heads` out, or take a divisor")),
-        None => Ok((1..=(width / 32).clamp(1, 8)).rev().find(|heads| width.is_multiple_of(*heads)).unwrap_or(1)),
+        Some(heads) => Err(Problem::new(format!(
+            "{heads} attention heads do not divide the width of `knowledge`, {width}"
+        ))
+        .option("heads")
+        .hint("leave `heads` out, or take a divisor")),
+        None => {
+            Ok((1..=(width / 32).clamp(1, 8)).rev().find(|heads| width.is_multiple_of(*heads)).unwrap_or(1))
+        }
     }
 }
 
@@ -39,8 +43,13 @@ pub fn heads(asked: Option<usize>, width: usize) -> Result<usize, Problem> {
 pub fn within(name: &str, value: f64, from: f64, to: f64) -> Result<(), Problem> {
     match value > from && value <= to {
         true => Ok(()),
-        false if to.is_infinite() => Err(Problem::new(format!("`{name}` must be above {from}, not {value}")).option(name)),
-        false => Err(Problem::new(format!("`{name}` must be above {from} and at most {to}, not {value}")).option(name)),
+        false if to.is_infinite() => {
+            Err(Problem::new(format!("`{name}` must be above {from}, not {value}")).option(name))
+        }
+        false => {
+            Err(Problem::new(format!("`{name}` must be above {from} and at most {to}, not {value}"))
+                .option(name))
+        }
     }
 }
 
@@ -48,7 +57,9 @@ pub fn within(name: &str, value: f64, from: f64, to: f64) -> Result<(), Problem>
 pub fn between(name: &str, value: f64, from: f64, to: f64) -> Result<(), Problem> {
     match (from..=to).contains(&value) {
         true => Ok(()),
-        false => Err(Problem::new(format!("`{name}` must lie between {from} and {to}, not {value}")).option(name)),
+        false => {
+            Err(Problem::new(format!("`{name}` must lie between {from} and {to}, not {value}")).option(name))
+        }
     }
 }
 

@@ -40,7 +40,8 @@ impl Roles {
         };
         let all = 0..rows.len() as u32;
         let labelled = |row: &u32| labels[*row as usize] != u32::MAX;
-        let teach: Vec<u32> = all.clone().filter(|&r| at(r, SOURCE, &["train", "all"])).filter(labelled).collect();
+        let teach: Vec<u32> =
+            all.clone().filter(|&r| at(r, SOURCE, &["train", "all"])).filter(labelled).collect();
         let mut val: Vec<u32> = all.clone().filter(|&r| at(r, SOURCE, &["val"])).filter(labelled).collect();
         let mut target: Vec<u32> = all.clone().filter(|&r| at(r, TARGET, &["train", "all"])).collect();
         let is_target: Vec<bool> = domain.iter().map(|d| d.as_deref() == Some(TARGET)).collect();
@@ -64,8 +65,10 @@ impl Roles {
     pub fn need_target(&self) -> StageResult<()> {
         match self.target.is_empty() {
             false => Ok(()),
-            true => Err(StageError::new("no row of the target domain arrived, so there is nothing to adapt to")
-                .hint("add an `ingest` stage with `domain: target` to the inputs, or use `method: source_only`")),
+            true => Err(StageError::new(
+                "no row of the target domain arrived, so there is nothing to adapt to",
+            )
+            .hint("add an `ingest` stage with `domain: target` to the inputs, or use `method: source_only`")),
         }
     }
 }
@@ -90,10 +93,16 @@ fn check(train: &[u32], labels: &[u32], classes: &[String], cx: &Context) -> Sta
     }
     let mut counts = vec![0usize; classes.len()];
     train.iter().for_each(|&row| counts[labels[row as usize] as usize] += 1);
-    let seen: Vec<&str> = classes.iter().zip(&counts).filter(|(_, n)| **n > 0).map(|(name, _)| name.as_str()).collect();
+    let seen: Vec<&str> =
+        classes.iter().zip(&counts).filter(|(_, n)| **n > 0).map(|(name, _)| name.as_str()).collect();
     if let [only] = seen[..] {
-        return Err(StageError::new(format!("all {} labelled source rows are of one class, `{only}`", train.len()))
-            .hint("a classifier needs rows of at least two classes; check `labels` of the source's `ingest` stage"));
+        return Err(StageError::new(format!(
+            "all {} labelled source rows are of one class, `{only}`",
+            train.len()
+        ))
+        .hint(
+            "a classifier needs rows of at least two classes; check `labels` of the source's `ingest` stage",
+        ));
     }
     let absent: Vec<String> =
         classes.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(name, _)| format!("`{name}`")).collect();
@@ -105,13 +114,17 @@ fn check(train: &[u32], labels: &[u32], classes: &[String], cx: &Context) -> Sta
 
 /// Moves about `share` of each class's rows, at least one of two, from the first list to the second.
 fn hold_out(rows: &TableRows, train: Vec<u32>, labels: &[u32], share: f64) -> (Vec<u32>, Vec<u32>) {
-    let key = |row: u32| blake3::keyed_hash(blake3::hash(b"affectflow holdout v1").as_bytes(), read::id(rows, row).as_bytes());
+    let key = |row: u32| {
+        blake3::keyed_hash(blake3::hash(b"affectflow holdout v1").as_bytes(), read::id(rows, row).as_bytes())
+    };
     let last = train.iter().map(|&row| labels[row as usize]).max().unwrap_or(0);
     let (mut kept, mut held) = (Vec::new(), Vec::new());
     for class in 0..=last {
-        let mut members: Vec<u32> = train.iter().copied().filter(|&row| labels[row as usize] == class).collect();
+        let mut members: Vec<u32> =
+            train.iter().copied().filter(|&row| labels[row as usize] == class).collect();
         members.sort_by_key(|&row| *key(row).as_bytes());
-        let count = ((members.len() as f64 * share).round() as usize).max(usize::from(share > 0.0 && members.len() > 1));
+        let count = ((members.len() as f64 * share).round() as usize)
+            .max(usize::from(share > 0.0 && members.len() > 1));
         held.extend_from_slice(&members[..count.min(members.len())]);
         kept.extend_from_slice(&members[count.min(members.len())..]);
     }

@@ -17,7 +17,8 @@ pub fn step(optimiser: &mut AdamW, loss: &Tensor, epoch: usize, step: usize) -> 
     let value = loss.to_scalar::<f32>()?;
     let diverged = |what: String| {
         let place = format!("in epoch {}, step {}", epoch + 1, step + 1);
-        Err(StageError::new(format!("training diverged {place}: {what}")).hint("lower `lr`, or use `standardise: source`"))
+        Err(StageError::new(format!("training diverged {place}: {what}"))
+            .hint("lower `lr`, or use `standardise: source`"))
     };
     if !value.is_finite() {
         return diverged(format!("the loss is {value}"));

@@ -33,9 +33,18 @@ impl<'a> Stream<'a> {
     }
 
     /// The same, drawn evenly from the classes that occur.
-    pub fn balanced(rows: &'a TableRows, pool: &[u32], labels: &[u32], batch: usize, seed: u64, name: &str) -> Self {
+    pub fn balanced(
+        rows: &'a TableRows,
+        pool: &[u32],
+        labels: &[u32],
+        batch: usize,
+        seed: u64,
+        name: &str,
+    ) -> Self {
         let last = pool.iter().map(|&row| labels[row as usize]).max().unwrap_or(0);
-        let class = |class: u32| pool.iter().copied().filter(|&row| labels[row as usize] == class).collect::<Vec<_>>();
+        let class = |class: u32| {
+            pool.iter().copied().filter(|&row| labels[row as usize] == class).collect::<Vec<_>>()
+        };
         let pools = (0..=last).map(class).filter(|pool| !pool.is_empty()).collect();
         Self::of(rows, pools, batch, seed, name)
     }
@@ -45,7 +54,14 @@ impl<'a> Stream<'a> {
         hasher.update(&seed.to_le_bytes()).update(name.as_bytes());
         let size: usize = pool.iter().map(Vec::len).sum();
         let seed = *hasher.finalize().as_bytes();
-        Stream { rows, pool, seed, pass: 0, queue: Vec::new().into_iter(), batch: batch.clamp(1, size.max(1)) }
+        Stream {
+            rows,
+            pool,
+            seed,
+            pass: 0,
+            queue: Vec::new().into_iter(),
+            batch: batch.clamp(1, size.max(1)),
+        }
     }
 
     /// Minibatches that make one pass.

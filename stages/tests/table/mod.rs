@@ -70,7 +70,8 @@ impl Synthetic {
             let value = |i: usize| means[class][i] * self.apart + drift[i] * drift_of + noise[i];
             features.extend((0..Self::length()).map(|i| f16::from_f32(3.0 + 0.5 * value(i))));
             let noise = vector(TOKENS * WIDTH);
-            knowledge.extend((0..TOKENS * WIDTH).map(|i| f16::from_f32(0.3 * words[class][i % WIDTH] + noise[i])));
+            knowledge
+                .extend((0..TOKENS * WIDTH).map(|i| f16::from_f32(0.3 * words[class][i % WIDTH] + noise[i])));
         }
         self.batch(features, knowledge)
     }
@@ -87,7 +88,9 @@ impl Synthetic {
         let label: Int32Array = (0..rows).map(|row| class(row).filter(|_| of_source(row))).collect();
         let truth: Int32Array = (0..rows).map(|row| class(row).filter(|_| !of_source(row))).collect();
         let columns: Vec<(FieldRef, ArrayRef)> = vec![
-            text("id", &|row| format!("{}/{:04}", if of_source(row) { "a" } else { "b" }, (row * 7919) % 10_000)),
+            text("id", &|row| {
+                format!("{}/{:04}", if of_source(row) { "a" } else { "b" }, (row * 7919) % 10_000)
+            }),
             text("dataset", &|row| if of_source(row) { "a".into() } else { format!("b{}", row % 2) }),
             text("domain", &|row| if of_source(row) { "source".into() } else { "target".into() }),
             text("split", &|row| if of_source(row) { (self.split)(row).into() } else { "all".into() }),
@@ -132,7 +135,12 @@ pub fn plan(stage: &dyn Kind, options: Value, rows: &RecordBatch) -> Result<Plan
 }
 
 /// Runs a table stage; the rows that come out have its columns added.
-pub fn run(stage: &dyn Kind, options: Value, rows: &RecordBatch, cx: &Context) -> StageResult<(RecordBatch, TableOutput)> {
+pub fn run(
+    stage: &dyn Kind,
+    options: Value,
+    rows: &RecordBatch,
+    cx: &Context,
+) -> StageResult<(RecordBatch, TableOutput)> {
     let planned = plan(stage, options, rows).unwrap_or_else(|problem| panic!("{}", problem.message));
     let Work::Table(work) = &planned.work else { panic!("not a table stage") };
     let indices: Vec<usize> = (0..rows.num_columns())
@@ -140,8 +148,10 @@ pub fn run(stage: &dyn Kind, options: Value, rows: &RecordBatch, cx: &Context) -
         .collect();
     let output = work.run(&TableRows::from_record_batch(&rows.project(&indices)?)?, cx)?;
     let sorted = sorted(rows);
-    let fields: Vec<FieldRef> = sorted.schema().fields().iter().cloned().chain(planned.adds.iter().cloned()).collect();
-    let arrays: Vec<ArrayRef> = sorted.columns().iter().cloned().chain(output.columns.iter().cloned()).collect();
+    let fields: Vec<FieldRef> =
+        sorted.schema().fields().iter().cloned().chain(planned.adds.iter().cloned()).collect();
+    let arrays: Vec<ArrayRef> =
+        sorted.columns().iter().cloned().chain(output.columns.iter().cloned()).collect();
     Ok((RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?, output))
 }
 
@@ -179,7 +189,8 @@ pub fn replaced(rows: &RecordBatch, name: &str, array: ArrayRef, field: Option<F
 
 /// The rows without a column.
 pub fn without(rows: &RecordBatch, name: &str) -> RecordBatch {
-    let keep: Vec<usize> = (0..rows.num_columns()).filter(|&at| rows.schema().field(at).name() != name).collect();
+    let keep: Vec<usize> =
+        (0..rows.num_columns()).filter(|&at| rows.schema().field(at).name() != name).collect();
     rows.project(&keep).unwrap()
 }
 
@@ -196,7 +207,8 @@ pub fn agreement(given: &[Option<i32>], truth: &[Option<i32>]) -> (f64, f64) {
     let both = given.iter().zip(truth).filter(|(_, truth)| truth.is_some());
     let rows = both.clone().count();
     let given = both.filter(|(given, _)| given.is_some());
-    let (count, right) = given.fold((0, 0), |(count, right), (given, truth)| (count + 1, right + usize::from(given == truth)));
+    let (count, right) =
+        given.fold((0, 0), |(count, right), (given, truth)| (count + 1, right + usize::from(given == truth)));
     (right as f64 / f64::from(count.max(1)), f64::from(count) / rows as f64)
 }
 
@@ -209,7 +221,10 @@ pub fn bytes(rows: &RecordBatch, output: &TableOutput) -> Vec<u8> {
     let mut all = format!("{:?}", rows.columns()).into_bytes();
     output.columns.iter().for_each(|column| {
         let data = column.to_data();
-        data.buffers().iter().chain(data.child_data().iter().flat_map(|c| c.buffers())).for_each(|b| all.extend_from_slice(b));
+        data.buffers()
+            .iter()
+            .chain(data.child_data().iter().flat_map(|c| c.buffers()))
+            .for_each(|b| all.extend_from_slice(b));
     });
     output.artifacts.iter().for_each(|(_, bytes)| all.extend_from_slice(bytes));
     all
