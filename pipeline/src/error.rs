@@ -21,6 +21,13 @@ impl fmt::Display for Span {
     }
 }
 
+impl Span {
+    /// An argument of the command line, which has no lines.
+    pub fn argument(text: impl Into<String>) -> Self {
+        Span { file: text.into(), line: 0, column: 0 }
+    }
+}
+
 /// One thing wrong with the file, its options or the data it names, found before any work.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -28,21 +35,40 @@ pub struct Problem {
     pub span: Option<Span>,
     /// For problems inside a stage's `config`: the path of the option, outermost first (`["labels", "map"]`).
     pub option: Vec<String>,
+    /// The input column that is missing, so that the planner can say which kind adds one.
+    pub column: Option<String>,
     /// What is wrong, literals in backticks, no full stop.
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
 }
 
+/// `file:line:column: message`, and the hint on a line of its own.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(span) = &self.span {
+            write!(f, "{span}: ")?;
+        }
+        f.write_str(&self.message)?;
+        self.hint.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
+    }
+}
+
 impl Problem {
     /// A problem not yet placed.
     pub fn new(message: impl Into<String>) -> Self {
-        Problem { span: None, option: Vec::new(), message: message.into(), hint: None }
+        Problem { span: None, option: Vec::new(), column: None, message: message.into(), hint: None }
     }
 
     /// Names the option at fault, so that the planner can point at its line.
     pub fn option(mut self, name: &str) -> Self {
         self.option = name.split('.').map(str::to_owned).collect();
+        self
+    }
+
+    /// Names the input column that is missing.
+    pub fn column(mut self, name: &str) -> Self {
+        self.column = Some(name.to_owned());
         self
     }
 

@@ -45,6 +45,8 @@ pub struct About {
     pub summary: &'static str,
     /// The shape of its work.
     pub shape: Shape,
+    /// Whether it scores results: only such a kind may consume `eval_label`.
+    pub scores: bool,
     /// Columns it can add, for the manual: name, type, meaning.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
     /// A `stages:` entry that works.
@@ -84,6 +86,7 @@ impl Inputs {
         self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
             let known: Vec<_> = self.schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
             Problem::new(format!("stage `{}` needs column `{name}`, which no stage before it adds", self.stage))
+                .column(name)
                 .hint(format!("columns that arrive: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
         })
     }
