@@ -87,19 +87,18 @@ impl Walk<'_> {
     /// An object whose field `tag` says which alternative it is.
     fn tagged(&mut self, all: &[Shape<'_>], tag: &str, node: &Node, path: &mut Path) -> Json {
         let objects = all.iter().filter(|one| !one.only_null());
-        let constant = |one: &Shape<'_>| one.field(tag).and_then(|field| field.choices());
         let Some(written) = node.get(tag) else {
-            let names: Vec<String> = objects.filter_map(constant).flatten().map(quoted).collect();
+            let names: Vec<String> = objects.filter_map(|one| constant(one, tag)).flatten().map(quoted).collect();
             let message = format!("{} needs `{tag}`", self.subject(path));
             self.report(message, &node.span, path, Some(format!("one of {}", names.join(", "))));
             return node.to_json();
         };
         let value = written.to_json();
-        let chosen = objects.clone().find(|one| constant(one).is_some_and(|choices| choices.contains(&&value)));
+        let chosen = objects.clone().find(|one| constant(one, tag).is_some_and(|choices| choices.contains(&&value)));
         match chosen {
             Some(one) => self.single(*one, node, path),
             None => {
-                let choices: Vec<&Json> = objects.filter_map(constant).flatten().collect();
+                let choices: Vec<&Json> = objects.filter_map(|one| constant(one, tag)).flatten().collect();
                 path.push(tag.to_owned());
                 self.choice(&choices, written, path);
                 path.pop();
@@ -315,15 +314,19 @@ fn type_fits(shape: Shape<'_>, node: &Node) -> bool {
     }
 }
 
+fn constant<'a>(one: &Shape<'a>, tag: &str) -> Option<Vec<&'a Json>> {
+    one.field(tag).and_then(|field| field.choices())
+}
+
 /// The field that is a constant in every object among the alternatives, all of which must be objects (or nothing).
 fn common_tag<'a>(all: &[Shape<'a>]) -> Option<&'a str> {
     let mut objects = all.iter().filter(|one| !one.only_null());
     let first = objects.next()?;
-    let constant = |one: &Shape<'a>, name: &str| {
+    let always = |one: &Shape<'a>, name: &str| {
         one.required().any(|required| required == name) && one.field(name).is_some_and(|field| field.get("const").is_some())
     };
-    let mut names = first.properties().map(|(name, _)| name.as_str()).filter(|name| constant(first, name));
-    names.find(|name| objects.clone().all(|one| constant(one, name)))
+    let mut names = first.properties().map(|(name, _)| name.as_str()).filter(|name| always(first, name));
+    names.find(|name| objects.clone().all(|one| always(one, name)))
 }
 
 /// What to do about the commonest wrong types.
