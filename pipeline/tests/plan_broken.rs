@@ -47,11 +47,9 @@ fn said(case: &Case) -> String {
     };
     let sets = arguments("set ");
     let (pipeline, until) = (arguments("pipeline ").pop(), arguments("until ").pop());
-    let (spec, mut problems) = spec::parse_lenient(&case.yaml, "p.yaml", &sets, &environment);
-    if let Some(spec) = &spec {
-        let planned = plan::plan(spec, pipeline.as_deref(), &registry(), Path::new("."), until.as_deref());
-        problems.extend(planned.err().unwrap_or_default());
-    }
+    let read = spec::parse_lenient(&case.yaml, "p.yaml", &sets, &environment);
+    let opened = plan::open_read(read, pipeline.as_deref(), &registry(), Path::new("."), until.as_deref());
+    let problems = opened.err().unwrap_or_default();
     render(&problems)
 }
 

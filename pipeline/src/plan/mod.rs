@@ -89,9 +89,19 @@ pub fn open(
     registry: &Registry,
     until: Option<&str>,
 ) -> Result<(Spec, Plan), Vec<Problem>> {
-    let (spec, mut problems) = spec::load_lenient(path, sets);
+    open_read(spec::load_lenient(path, sets), pipeline, registry, folder(path), until)
+}
+
+/// Like [`open`], of a file already read leniently.
+pub fn open_read(
+    (spec, mut problems): (Option<Spec>, Vec<Problem>),
+    pipeline: Option<&str>,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<(Spec, Plan), Vec<Problem>> {
     let Some(spec) = spec else { return Err(problems) };
-    match plan(&spec, pipeline, registry, folder(path), until) {
+    match plan(&spec, pipeline, registry, base, until) {
         Ok(plan) if problems.is_empty() => return Ok((spec, plan)),
         Ok(_) => {}
         Err(more) => problems.extend(more),

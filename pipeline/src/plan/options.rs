@@ -42,7 +42,7 @@ type Path = Vec<String>;
 impl Walk<'_> {
     fn value(&mut self, shape: Shape<'_>, node: &Node, path: &mut Path) -> Json {
         self.steps += 1;
-        if self.steps > STEPS || shape.get("allOf").is_some() {
+        if node.failed || self.steps > STEPS || shape.get("allOf").is_some() {
             return node.to_json();
         }
         let all = shape.alternatives();
@@ -302,7 +302,7 @@ fn plain(bound: &Json) -> String {
 }
 
 fn type_fits(shape: Shape<'_>, node: &Node) -> bool {
-    let whole = |float: f64| float.fract() == 0.0 && float.abs() < 9e15;
+    let whole = |float: f64| float.fract() == 0.0;
     match &node.value {
         Value::Null => shape.accepts("null"),
         Value::Bool(_) => shape.accepts("boolean"),
@@ -346,7 +346,7 @@ fn mend(shape: Shape<'_>, node: &Node) -> Option<String> {
             number.then(|| format!("write `{digits}`, without quotes"))
         }
         Value::Str(text) if accepts("array") => Some(format!("write a list: `[{}]`", list([text.as_str()]).replace('`', ""))),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) if accepts("string") => Some("put it in quotes".to_owned()),
+        Value::Int(_) | Value::Float(_) | Value::Bool(_) if all.iter().any(|one| one.accepts("string") && one.choices().is_none()) => Some("put it in quotes".to_owned()),
         Value::Null => Some("give it a value, or remove the line for the default".to_owned()),
         _ => None,
     }

@@ -20,7 +20,8 @@ use crate::spec::{PipelineSpec, Spec, StageSpec, in_order};
 use crate::stage::{About, Inputs, Shape};
 
 /// Plans a pipeline of the file: the one named, or its `default`, or its only one. `until` keeps that stage and what it
-/// needs. Relative paths in the file start from `base`.
+/// needs. Relative paths in the file start from `base`. What the reading of the file has reported is not reported again: of
+/// a spec read leniently the error may be empty.
 pub fn plan(
     spec: &Spec,
     pipeline_name: Option<&str>,
@@ -28,6 +29,9 @@ pub fn plan(
     base: &Path,
     until: Option<&str>,
 ) -> Result<Plan, Vec<Problem>> {
+    if spec.pipelines.is_empty() {
+        return Err(Vec::new());
+    }
     let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
     let mut problems: Vec<Problem> = Vec::new();
     for (stage, span) in spec.sets.iter().filter(|(name, _)| !chosen.stages.iter().any(|stage| stage.name.text == *name)) {
@@ -47,16 +51,19 @@ pub fn plan(
 
 fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
     let names = spec.pipelines.iter().map(|pipeline| pipeline.name.text.as_str());
-    let (name, span) = match (name, &spec.default, &spec.pipelines[..]) {
-        (Some(name), _, _) => (name, Span::argument(&spec.file)),
-        (None, Some(default), _) => (default.text.as_str(), default.span.clone()),
+    let (message, name, span) = match (name, &spec.default, &spec.pipelines[..]) {
+        (Some(name), _, _) => (format!("the file has no pipeline `{name}`"), name, Span::argument(&spec.file)),
+        (None, Some(default), _) => {
+            let message = format!("`default` names the pipeline `{}`, which is not in the file", default.text);
+            (message, default.text.as_str(), default.span.clone())
+        }
         (None, None, [only]) => return Ok(only),
         (None, None, _) => {
             let problem = Problem::new("the file does not say which pipeline is meant").at(Span::argument(&spec.file));
             return Err(problem.hint(format!("name one, or write `default: NAME`; pipelines: {}", list(names))));
         }
     };
-    let problem = || Problem::new(format!("the file has no pipeline `{name}`")).at(span).hint(suggest(name, "pipelines", names));
+    let problem = || Problem::new(message).at(span).hint(suggest(name, "pipelines", names));
     spec.pipeline(name).ok_or_else(problem)
 }
 

@@ -15,6 +15,8 @@ pub struct Node {
     pub span: Span,
     /// Whether an environment variable went into it: records then carry a digest in its place.
     pub env: bool,
+    /// Whether a reference in it could not be written out (already reported).
+    pub failed: bool,
 }
 
 /// A YAML value (core schema of YAML 1.2).
@@ -50,7 +52,7 @@ pub struct Entry {
 impl Node {
     /// A value at a place.
     pub fn new(value: Value, span: Span) -> Self {
-        Node { value, span, env: false }
+        Node { value, span, env: false, failed: false }
     }
 
     /// A tree without places, of a JSON value.
@@ -115,6 +117,16 @@ impl Node {
             _ => return (1, 1),
         };
         children.map(Node::size).fold((1, 1), |(count, height), (c, h)| (count + c, height.max(h + 1)))
+    }
+
+    /// Whether a reference anywhere in it could not be written out.
+    pub fn any_failed(&self) -> bool {
+        self.failed
+            || match &self.value {
+                Value::Seq(items) => items.iter().any(Node::any_failed),
+                Value::Map(entries) => entries.iter().any(|entry| entry.value.any_failed()),
+                _ => false,
+            }
     }
 
     /// Where the value at a path of keys and indices stands: the deepest key on the way that exists.

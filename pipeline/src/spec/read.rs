@@ -31,11 +31,11 @@ pub(super) fn read(root: &Node, file: &str, sets: Vec<(String, Span)>, problems:
             return None;
         }
     }
-    reader.fields(root, "the file", FILE, FILE_LATER);
+    let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
     reader.version(root);
     reader.plugins(root);
     let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
-    let pipelines = reader.pipelines(root);
+    let pipelines = reader.pipelines(root, misspelt);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
         && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)
@@ -55,15 +55,19 @@ impl Reader<'_> {
         self.problems.push(Problem::new(message).at(span.clone()).hint(hint));
     }
 
-    fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) {
+    /// Reports fields that are not known; whether the missing ones may hide among them.
+    fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) -> bool {
+        let mut misspelt = false;
         for entry in map.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             if later.contains(&entry.key.as_str()) {
                 self.later(&entry.span, &format!("`{}`", entry.key));
             } else {
+                misspelt = true;
                 let hint = suggest(&entry.key, "fields", known.iter().copied());
                 self.report(&entry.span, format!("{whose} has no field `{}`", entry.key), hint);
             }
         }
+        misspelt
     }
 
     fn later(&mut self, span: &Span, what: &str) {
@@ -107,6 +111,7 @@ impl Reader<'_> {
 
     fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
         match &node.value {
+            _ if node.failed => None,
             Value::Str(text) if !text.is_empty() => Some(Name { text: text.clone(), span: node.span.clone() }),
             _ => {
                 self.problems.push(Problem::new(format!("{what} must be a name, not {node}")).at(node.span.clone()));
@@ -124,10 +129,12 @@ impl Reader<'_> {
         Name { text: entry.key.clone(), span: entry.span.clone() }
     }
 
-    fn pipelines(&mut self, root: &Node) -> Vec<PipelineSpec> {
+    fn pipelines(&mut self, root: &Node, misspelt: bool) -> Vec<PipelineSpec> {
         let hint = "write `pipelines: {name: {stages: {...}}}`";
         let Some(entry) = root.entry("pipelines") else {
-            self.report(&root.span, "the file has no `pipelines`", hint);
+            if !misspelt {
+                self.report(&root.span, "the file has no `pipelines`", hint);
+            }
             return Vec::new();
         };
         match &entry.value.value {
@@ -152,9 +159,10 @@ impl Reader<'_> {
             self.report(&node.span, format!("{whose} must be a map with `stages`, not {node}"), hint);
             return None;
         };
-        self.fields(node, &whose, PIPELINE, PIPELINE_LATER);
+        let misspelt = self.fields(node, &whose, PIPELINE, PIPELINE_LATER);
         let mut stages = Vec::new();
         match node.entry("stages") {
+            None if misspelt => {}
             None => self.report(&entry.span, format!("{whose} has no `stages`"), hint),
             Some(field) => match &field.value.value {
                 Value::Map(entries) if !entries.is_empty() => stages = entries.iter().map(|e| self.stage(e)).collect(),
@@ -185,15 +193,16 @@ impl Reader<'_> {
         let node = &entry.value;
         let hint = "write `kind:` in it";
         let map = matches!(node.value, Value::Map(_));
+        let mut misspelt = false;
         if map {
-            self.fields(node, &whose, STAGE, STAGE_LATER);
+            misspelt = self.fields(node, &whose, STAGE, STAGE_LATER);
         } else {
             self.report(&node.span, format!("{whose} must be a map with `kind`, not {node}"), hint);
         }
         let kind = match node.get("kind") {
             Some(kind) => self.name(kind, "`kind`"),
             None => {
-                if map {
+                if map && !misspelt {
                     self.report(&entry.span, format!("{whose} has no `kind`"), hint);
                 }
                 None
@@ -208,7 +217,7 @@ impl Reader<'_> {
             on_error: self.on_error(node),
             kind,
             name,
-            broken: self.problems.len() > before,
+            broken: self.problems.len() > before || node.any_failed(),
         }
     }
 
@@ -235,6 +244,7 @@ impl Reader<'_> {
             Some(node) => match node.as_str() {
                 Some("quarantine") => false,
                 Some("fail") => true,
+                _ if node.failed => false,
                 _ => {
                     let message = format!("`on_error` must be `quarantine` or `fail`, not {node}");
                     let hint = suggest(node.as_str().unwrap_or_default(), "values", ["quarantine", "fail"]);
@@ -258,6 +268,7 @@ impl Reader<'_> {
             _ => None,
         };
         match number {
+            _ if node.failed => THRESHOLD,
             Some(share) if (0.0..=1.0).contains(&share) => share,
             _ => {
                 let message = format!("`quarantine_threshold` must be a number from 0 to 1, not {node}");

@@ -17,6 +17,9 @@ pub(crate) fn apply(root: &mut Node, argument: &str) -> Result<Option<(String, S
     let Some((path, text)) = argument.split_once('=') else {
         return Err(fail(format!("`{argument}` has no `=`"), "write `--set stages.NAME.config.OPTION=VALUE`"));
     };
+    if path.is_empty() {
+        return Err(fail(format!("`{argument}` has no path before its `=`"), "write `--set stages.NAME.config.OPTION=VALUE`"));
+    }
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) || segments.len() > LONGEST {
         return Err(fail(format!("`{path}` is not a path"), "write names with one point between them, such as `vars.seed`"));

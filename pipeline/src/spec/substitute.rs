@@ -1,7 +1,7 @@
 //! What do `${vars.x}` and `${env.X:-default}` stand for? A text that is one reference takes the variable's value with its
 //! type; a reference inside a text becomes text. `$${` writes `${` itself.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::node::{Node, Value};
 use super::words::{list, nearest};
@@ -16,13 +16,16 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Writes every reference out, in `vars` first (each may use those above it), then everywhere else.
 pub(crate) fn substitute(root: &mut Node, env: Env<'_>, problems: &mut Vec<Problem>) {
-    let mut scope = Scope { env, vars: Vec::new(), index: HashMap::new(), values: 0, text: 0, full: false, problems };
+    let (vars, index) = (Vec::new(), HashMap::new());
+    let mut scope = Scope { env, vars, index, below: HashSet::new(), values: 0, text: 0, full: false, problems };
     let Value::Map(entries) = &mut root.value else { return };
     if let Some(vars) = entries.iter_mut().find(|entry| entry.key == "vars")
         && let Value::Map(vars) = &mut vars.value.value
     {
+        scope.below = vars.iter().map(|var| var.key.clone()).collect();
         for var in vars {
             scope.walk(&mut var.value, 2);
+            scope.below.remove(&var.key);
             scope.index.insert(var.key.clone(), scope.vars.len());
             let (count, height) = var.value.size();
             scope.vars.push(Var { name: var.key.clone(), node: var.value.clone(), count, height });
@@ -44,6 +47,7 @@ struct Scope<'a> {
     env: Env<'a>,
     vars: Vec<Var>,
     index: HashMap<String, usize>,
+    below: HashSet<String>,
     values: usize,
     text: usize,
     full: bool,
@@ -65,7 +69,7 @@ impl Scope<'_> {
                     Ok(resolved) => resolved,
                     Err(problem) => {
                         self.problems.push(problem.at(place.clone()));
-                        Node::new(Value::Str(text), place)
+                        Node { failed: true, ..Node::new(Value::Str(text), place) }
                     }
                 };
             }
@@ -96,6 +100,7 @@ impl Scope<'_> {
             let inner = &rest[at + 2..at + end];
             let value = self.reference(inner, place, depth)?;
             out.env |= value.env;
+            out.failed |= value.failed;
             written.push_str(&as_text(&value, inner)?);
             rest = &rest[at + end + 1..];
         }
@@ -119,8 +124,12 @@ impl Scope<'_> {
 
     fn var(&mut self, name: &str, depth: usize) -> Result<Node, Problem> {
         let Some(&at) = self.index.get(name) else {
+            if self.below.contains(name) {
+                let problem = Problem::new(format!("the variable `{name}` stands below the one that uses it"));
+                return Err(problem.hint("a variable can use those above it: change their order"));
+            }
             let names = self.vars.iter().map(|var| var.name.as_str());
-            let problem = Problem::new(format!("there is no variable `{name}` in `vars`, or it stands below"));
+            let problem = Problem::new(format!("there is no variable `{name}` in `vars`"));
             return Err(problem.hint(match nearest(name, names.clone()) {
                 Some(near) => format!("did you mean `${{vars.{near}}}`?"),
                 None => format!("variables: {}", list(names)),

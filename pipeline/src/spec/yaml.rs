@@ -264,6 +264,14 @@ fn syntax(error: &ScanError, text: &str, file: &str) -> Problem {
         span.column = tab + 1;
         return Problem::new("a tab is used for indentation").at(span).hint("YAML indents with spaces: replace each tab by two");
     }
+    if matches!(error.kind(), K::MappingValueNotAllowed | K::InvalidColonPlacement | K::ExpectedFlowSequenceSeparator)
+        && let Some((bracket, line, column)) = open_bracket(text, mark.index())
+        && line < span.line
+    {
+        let close = if bracket == '[' { ']' } else { '}' };
+        let span = Span { line, column, ..span };
+        return Problem::new(format!("this `{bracket}` is not closed")).at(span).hint(format!("close it with `{close}`"));
+    }
     let (message, hint) = match error.kind() {
         K::TabNotAllowed | K::TabInBlockIndentation | K::TabInIndentation | K::TabInPlainScalar | K::TabAtBlockScalarStart => {
             ("a tab stands where YAML wants spaces", "replace each tab by two spaces")
@@ -292,4 +300,28 @@ fn syntax(error: &ScanError, text: &str, file: &str) -> Problem {
         _ => ("this is not valid YAML", "check the indentation, and put text with special characters in quotes"),
     };
     Problem::new(message).at(span).hint(hint)
+}
+
+/// The last bracket still open before a character of the text, outside quotes and comments.
+fn open_bracket(text: &str, end: usize) -> Option<(char, usize, usize)> {
+    let (mut line, mut column, mut before) = (1, 1, ' ');
+    let mut quote = None;
+    let mut comment = false;
+    let mut open = Vec::new();
+    for c in text.chars().take(end) {
+        match (quote, c) {
+            (_, '\n') => comment = false,
+            _ if comment => {}
+            (Some(q), c) if c == q => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') if !before.is_alphanumeric() => quote = Some(c),
+            (None, '#') if before.is_whitespace() => comment = true,
+            (None, '[' | '{') => open.push((c, line, column)),
+            (None, ']' | '}') => drop(open.pop()),
+            _ => {}
+        }
+        before = c;
+        (line, column) = if c == '\n' { (line + 1, 1) } else { (line, column + 1) };
+    }
+    open.pop()
 }
