@@ -65,7 +65,8 @@ fn every_broken_file_says_what_it_should() {
         let mut out = String::new();
         for case in &cases {
             let arguments: String = case.arguments.iter().map(|argument| format!("> {argument}\n")).collect();
-            write!(out, "=== {}\n{arguments}{}--- message\n{}\n\n", case.name, case.yaml, said(case)).unwrap();
+            write!(out, "=== {}\n{arguments}{}--- message\n{}\n\n", case.name, case.yaml, said(case))
+                .unwrap();
         }
         std::fs::write(cases_file(), out).unwrap();
         return;
@@ -112,7 +113,9 @@ fn a_file_that_is_not_there() {
     let said = render(&spec::load(Path::new("nowhere/p.yaml"), &[]).err().unwrap());
     let start = "nowhere/p.yaml: cannot read the pipeline file: ";
     assert!(said.starts_with(start), "{said}");
-    assert!(said.ends_with("hint: name the pipeline file with `-f FILE`, or begin a project with `affectflow init DIR`"));
+    assert!(said.ends_with(
+        "hint: name the pipeline file with `-f FILE`, or begin a project with `affectflow init DIR`"
+    ));
 }
 
 #[test]

@@ -9,19 +9,68 @@ use plan_kinds::registry;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-const ROUNDS: usize = 6000;
+const ROUNDS: usize = 40_000;
 
 const PIECES: &[&str] = &[
-    "${", "}", "${vars.", "${vars.seed}", "${env.X:-1}", "$${", "{", "}", "[", "]", ": ", "- ", "\n", "  ", "\t", "&a ", "*a", "<<: *a",
-    "!!str ", "!x ", "'", "\"", "#", "---\n", "...\n", "?", "|", ">", "%YAML 1.2\n", "null", "~", ".nan", "-.inf", "1e999", "-0", "0x",
-    "99999999999999999999999", "inputs:", "kind:", "config:", "é", "\u{feff}", "\u{0}", "photos", "blur", "train", "on_error: fail", "=",
+    "${",
+    "}",
+    "${vars.",
+    "${vars.seed}",
+    "${env.X:-1}",
+    "$${",
+    "{",
+    "}",
+    "[",
+    "]",
+    ": ",
+    "- ",
+    "\n",
+    "  ",
+    "\t",
+    "&a ",
+    "*a",
+    "<<: *a",
+    "!!str ",
+    "!x ",
+    "'",
+    "\"",
+    "#",
+    "---\n",
+    "...\n",
+    "?",
+    "|",
+    ">",
+    "%YAML 1.2\n",
+    "null",
+    "~",
+    ".nan",
+    "-.inf",
+    "1e999",
+    "-0",
+    "0x",
+    "99999999999999999999999",
+    "inputs:",
+    "kind:",
+    "config:",
+    "é",
+    "\u{feff}",
+    "\u{0}",
+    "photos",
+    "blur",
+    "train",
+    "on_error: fail",
+    "=",
 ];
 
 #[test]
 fn no_mutation_panics() {
-    let cases = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken/cases.txt")).unwrap();
-    let seeds: Vec<&str> =
-        cases.split("=== ").skip(1).filter_map(|case| case.split_once('\n')?.1.split("--- message").next()).collect();
+    let cases = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/broken/cases.txt"))
+        .unwrap();
+    let seeds: Vec<&str> = cases
+        .split("=== ")
+        .skip(1)
+        .filter_map(|case| case.split_once('\n')?.1.split("--- message").next())
+        .collect();
     let registry = registry();
     let mut rng = ChaCha8Rng::seed_from_u64(5);
     let mut planned = 0;
@@ -31,8 +80,14 @@ fn no_mutation_panics() {
             mutate(&mut text, &mut rng);
         }
         let text: String = text.into_iter().collect();
-        let set = format!("{}{}", PIECES[rng.random_range(0..PIECES.len())], PIECES[rng.random_range(0..PIECES.len())]);
-        let sets = [vec![], vec![format!("stages.blur.config.radius={set}")], vec![set]][rng.random_range(0..3)].clone();
+        let set = format!(
+            "{}{}",
+            PIECES[rng.random_range(0..PIECES.len())],
+            PIECES[rng.random_range(0..PIECES.len())]
+        );
+        let sets = [vec![], vec![format!("stages.blur.config.radius={set}")], vec![set]]
+            [rng.random_range(0..3)]
+        .clone();
         let (read, problems) = spec::parse_lenient(&text, "p.yaml", &sets, &|_| None);
         assert!(problems.iter().all(|problem| problem.span.is_some() && !problem.message.is_empty()));
         assert!(read.is_some() || !problems.is_empty());

@@ -39,7 +39,8 @@ fn try_plan(yaml: &str, sets: &[&str], until: Option<&str>) -> Result<Plan, Vec<
 }
 
 fn planned(yaml: &str, sets: &[&str], until: Option<&str>) -> Plan {
-    let said = |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n");
+    let said =
+        |problems: Vec<Problem>| problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n");
     try_plan(yaml, sets, until).unwrap_or_else(|problems| panic!("{}", said(problems)))
 }
 
@@ -52,7 +53,11 @@ fn stage<'a>(plan: &'a Plan, name: &str) -> &'a plan::PlannedStage {
 }
 
 fn columns(schema: &arrow::datatypes::Schema) -> Vec<String> {
-    schema.fields().iter().map(|field| format!("{}{}", field.name(), if field.is_nullable() { "?" } else { "" })).collect()
+    schema
+        .fields()
+        .iter()
+        .map(|field| format!("{}{}", field.name(), if field.is_nullable() { "?" } else { "" }))
+        .collect()
 }
 
 #[test]
@@ -88,7 +93,8 @@ fn columns_flow() {
 
 #[test]
 fn a_column_that_not_all_inputs_have_becomes_nullable_and_a_replaced_one_keeps_its_place() {
-    let yaml = "version: 1\npipelines:\n  p:\n    stages:\n      photos: { kind: photos, config: { path: x } }
+    let yaml =
+        "version: 1\npipelines:\n  p:\n    stages:\n      photos: { kind: photos, config: { path: x } }
       blur: { kind: blur }\n      train: { kind: train }\n      both: { kind: keep, inputs: [blur, train] }
       again: { kind: blur }\n";
     let plan = planned(yaml, &[], None);
@@ -103,7 +109,7 @@ fn variables_keep_their_type_and_defaults_are_written_out() {
     let plan = planned(GOOD, &[], None);
     let here = &stage(&plan, "here").options;
     let labels = json!({ "map": {}, "file": null });
-    let expected = json!({ "path": "data/here", "classes": ["calm", "joy"], "labels": labels, "limit": null, "deep": false });
+    let expected = json!({ "path": "data/here", "classes": ["calm", "joy"], "labels": labels, "limit": null, "deep": false, "carry": null });
     assert_eq!(here, &expected);
     assert_eq!(stage(&plan, "train").options["seed"], json!(7));
     assert_eq!(stage(&plan, "train").options["epochs"], json!(3));
@@ -118,8 +124,16 @@ fn set_changes_the_file_before_it_is_read() {
     assert_eq!(stage(&plan, "train").options["seed"], json!(8));
     assert_eq!(stage(&plan, "train").options["epochs"], json!(5));
     assert_eq!(stage(&plan, "there").options["labels"]["map"], json!({ "sun": "calm" }));
-    let plan = planned(GOOD, &["pipelines.main.stages.blur.config={radius: 9, gain: 2}", "vars.names.1=gloom",
-        "stages.there.config.classes=${vars.names}", "stages.there.config.labels.map.sun=gloom"], None);
+    let plan = planned(
+        GOOD,
+        &[
+            "pipelines.main.stages.blur.config={radius: 9, gain: 2}",
+            "vars.names.1=gloom",
+            "stages.there.config.classes=${vars.names}",
+            "stages.there.config.labels.map.sun=gloom",
+        ],
+        None,
+    );
     assert_eq!(stage(&plan, "blur").options["radius"], json!(9));
     assert_eq!(stage(&plan, "here").options["classes"], json!(["calm", "gloom"]));
 }
@@ -140,17 +154,24 @@ fn identity_ignores_order_comments_defaults_and_paths() {
     let blur = identity_of(&plain, "blur");
     assert!(!photos.contains("path") && !photos.contains("file"), "{photos}");
     assert!(!blur.contains("rows_per_call"), "{blur}");
-    for same in ["path: elsewhere", "deep: false, path: x", "labels: { file: y }, path: x, classes: [calm, joy]"] {
+    for same in
+        ["path: elsewhere", "deep: false, path: x", "labels: { file: y }, path: x, classes: [calm, joy]"]
+    {
         assert_eq!(identity_of(&file(same, ""), "photos"), photos, "{same}");
     }
-    for same in ["gain: 1, radius: 3.0", "rows_per_call: 5, radius: 3", "border: { mode: wrap }, gain: 1.0, radius: 0x3"] {
+    for same in [
+        "gain: 1, radius: 3.0",
+        "rows_per_call: 5, radius: 3",
+        "border: { mode: wrap }, gain: 1.0, radius: 0x3",
+    ] {
         assert_eq!(identity_of(&file("path: x", same), "blur"), blur, "{same}");
     }
     assert_eq!(identity_of(&format!("# a comment\n{plain}"), "blur"), blur);
     for other in ["radius: 4", "radius: 3, gain: 2", "radius: 3, border: { mode: fill, value: 0 }"] {
         assert_ne!(identity_of(&file("path: x", other), "blur"), blur, "{other}");
     }
-    let map = |order: &str| identity_of(&file(&format!("path: x, labels: {{ map: {{ {order} }} }}"), ""), "photos");
+    let map =
+        |order: &str| identity_of(&file(&format!("path: x, labels: {{ map: {{ {order} }} }}"), ""), "photos");
     assert_eq!(map("a: joy, b: calm"), map("b: calm, a: joy"));
 }
 
@@ -191,7 +212,9 @@ fn a_file_is_opened_from_its_folder() {
 
 #[test]
 fn ten_thousand_stages() {
-    let mut yaml = "version: 1\npipelines:\n  p:\n    stages:\n      s0: { kind: photos, config: { path: x } }\n".to_owned();
+    let mut yaml =
+        "version: 1\npipelines:\n  p:\n    stages:\n      s0: { kind: photos, config: { path: x } }\n"
+            .to_owned();
     for at in 1..10_000 {
         writeln!(yaml, "      s{at}: {{ kind: blur, config: {{ radius: {} }} }}", at % 9 + 1).unwrap();
     }
@@ -224,7 +247,10 @@ fn the_schema_covers_every_kind_and_its_references_lead_somewhere() {
     let train = &schema["$defs"]["kind-train"]["properties"];
     assert_eq!(train["epochs"]["default"], json!(3));
     assert_eq!(train["epochs"]["anyOf"][0]["minimum"], json!(1));
-    assert_eq!(schema["$defs"]["kind-blur"]["properties"]["radius"]["description"], json!("How far it reaches (in px)"));
+    assert_eq!(
+        schema["$defs"]["kind-blur"]["properties"]["radius"]["description"],
+        json!("How far it reaches (in px)")
+    );
     assert_eq!(schema["$defs"]["stage"]["allOf"].as_array().unwrap().len(), registry().kinds().count());
     let mut references = Vec::new();
     gather(&schema, &mut references);
@@ -252,15 +278,25 @@ fn the_manual_page_says_what_an_option_takes() {
     let blur = page("blur");
     let line = |at: usize| {
         let o = &blur.options[at];
-        format!("{} | {} | {:?} | {:?} | {} | {} {}", o.name, o.takes, o.default, o.unit, o.description, o.required, o.identity)
+        format!(
+            "{} | {} | {:?} | {:?} | {} | {} {}",
+            o.name, o.takes, o.default, o.unit, o.description, o.required, o.identity
+        )
     };
-    assert_eq!(line(0), r#"radius | a whole number, at least 1, at most 9 | Some("2") | Some("px") | How far it reaches | false true"#);
+    assert_eq!(
+        line(0),
+        r#"radius | a whole number, at least 1, at most 9 | Some("2") | Some("px") | How far it reaches | false true"#
+    );
     let names = |kind: &str| page(kind).options.into_iter().map(|option| option.name).collect::<Vec<_>>();
     assert_eq!(names("blur"), ["radius", "gain", "border", "border.mode", "border.value", "rows_per_call"]);
-    assert_eq!(names("photos"), ["path", "classes", "labels", "labels.map", "labels.file", "limit", "deep"]);
+    assert_eq!(
+        names("photos"),
+        ["path", "classes", "labels", "labels.map", "labels.file", "limit", "deep", "carry"]
+    );
     let photos = page("photos");
     assert!(photos.options[0].required && !photos.options[0].identity);
     assert_eq!(photos.options[1].takes, "a list, each text");
-    assert_eq!(photos.options[5].takes, "a whole number or nothing");
+    assert_eq!(photos.options[5].takes, "a whole number or nothing, at least 0");
+    assert_eq!(blur.options[3].takes, "`wrap` or `fill`");
     assert_eq!(page("train").options[2].takes, "one of `fixed`, `epoch`, `batch`");
 }

@@ -58,14 +58,20 @@ fn differ(stage: &str, one: (&str, &FieldRef), other: (&str, &FieldRef)) -> Opti
             "the inputs of `{stage}` disagree on {what} of the column `{name}`: {left} from `{}`, {right} from `{}`",
             one.0, other.0
         );
-        Some(Problem::new(message).hint(format!("make `{}` and `{}` give the same, or take rows from one of them", one.0, other.0)))
+        Some(
+            Problem::new(message).hint(format!(
+                "make `{}` and `{}` give the same, or take rows from one of them",
+                one.0, other.0
+            )),
+        )
     };
     if one.1.data_type() != other.1.data_type() {
         return said("the type", type_words(one.1.data_type()), type_words(other.1.data_type()));
     }
     let keys: BTreeSet<&String> = one.1.metadata().keys().chain(other.1.metadata().keys()).collect();
     let key = keys.into_iter().find(|key| one.1.metadata().get(*key) != other.1.metadata().get(*key))?;
-    let value = |field: &FieldRef| field.metadata().get(key).map_or("none".to_owned(), |value| format!("`{value}`"));
+    let value =
+        |field: &FieldRef| field.metadata().get(key).map_or("none".to_owned(), |value| format!("`{value}`"));
     said(&format!("`{key}`"), value(one.1), value(other.1))
 }
 
@@ -89,7 +95,8 @@ pub(crate) fn output(arriving: &SchemaRef, adds: &[FieldRef]) -> SchemaRef {
         true => vec![Arc::new(Field::new("id", DataType::Utf8, false))],
         false => arriving.fields().iter().cloned().collect(),
     };
-    let places: HashMap<String, usize> = fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
+    let places: HashMap<String, usize> =
+        fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
     for field in adds.iter().filter(|field| field.name() != "id") {
         match places.get(field.name()) {
             Some(&at) => fields[at] = field.clone(),
@@ -100,18 +107,32 @@ pub(crate) fn output(arriving: &SchemaRef, adds: &[FieldRef]) -> SchemaRef {
 }
 
 /// Are the columns that a stage reads there, and may it read them? Does what it adds make sense?
-pub(crate) fn check(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef, registry: &Registry) -> Vec<Problem> {
+pub(crate) fn check(
+    stage: &str,
+    about: &About,
+    planned: &Planned,
+    arriving: &SchemaRef,
+    registry: &Registry,
+) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut asked = HashSet::new();
     for name in planned.consumes.iter().filter(|name| asked.insert(name.as_str())) {
         if name == SCORING_COLUMN && !about.scores {
-            let message = format!("`{stage}` reads `{SCORING_COLUMN}`, which only a kind that scores results may do");
-            let scoring = registry.kinds().map(|kind| kind.about()).filter(|about| about.scores).map(|about| about.kind);
+            let message =
+                format!("`{stage}` reads `{SCORING_COLUMN}`, which only a kind that scores results may do");
+            let scoring = registry
+                .kinds()
+                .map(|kind| kind.about())
+                .filter(|about| about.scores)
+                .map(|about| about.kind);
             let scoring: Vec<_> = scoring.collect();
             problems.push(Problem::new(message).hint(format!("kinds that score: {}", list(scoring))));
         } else if name != "id" && arriving.column_with_name(name).is_none() {
             let message = format!("stage `{stage}` needs column `{name}`, which no stage before it adds");
-            problems.push(Problem { hint: Some(who_adds(name, arriving, registry)), ..Problem::new(message).column(name) });
+            problems.push(Problem {
+                hint: Some(who_adds(name, arriving, registry)),
+                ..Problem::new(message).column(name)
+            });
         }
     }
     problems.extend(added(stage, about, planned, arriving));
@@ -121,7 +142,9 @@ pub(crate) fn check(stage: &str, about: &About, planned: &Planned, arriving: &Sc
 /// A fault here is the kind's, not the file's; it is found before any work all the same.
 fn added(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef) -> Vec<Problem> {
     let kind = about.kind;
-    let fault = |what: String| Problem::new(format!("`{stage}`: {what}")).hint(format!("this is a fault of the kind `{kind}`"));
+    let fault = |what: String| {
+        Problem::new(format!("`{stage}`: {what}")).hint(format!("this is a fault of the kind `{kind}`"))
+    };
     let mut problems = Vec::new();
     let mut names = HashSet::new();
     for field in &planned.adds {
@@ -135,7 +158,10 @@ fn added(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef) ->
         let Some((uri, digest)) = link_of(field) else { continue };
         for needed in [uri, digest] {
             if !names.contains(needed) && arriving.column_with_name(needed).is_none() {
-                problems.push(fault(format!("column `{}` is read through `{needed}`, which is not there", field.name())));
+                problems.push(fault(format!(
+                    "column `{}` is read through `{needed}`, which is not there",
+                    field.name()
+                )));
             }
         }
     }
@@ -148,7 +174,8 @@ fn added(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef) ->
 /// "kind `embed` adds it; columns that arrive: `id`, `image`".
 pub(crate) fn who_adds(column: &str, arriving: &SchemaRef, registry: &Registry) -> String {
     let adds = |about: &About| about.columns.iter().any(|(name, _, _)| *name == column);
-    let kinds: Vec<&str> = registry.kinds().map(|kind| kind.about()).filter(adds).map(|about| about.kind).collect();
+    let kinds: Vec<&str> =
+        registry.kinds().map(|kind| kind.about()).filter(adds).map(|about| about.kind).collect();
     let arrive = list(arriving.fields().iter().map(|field| field.name().as_str()));
     match kinds.len() {
         0 => format!("columns that arrive: {arrive}"),

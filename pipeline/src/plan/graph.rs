@@ -22,8 +22,14 @@ pub(crate) struct Graph {
 
 /// Resolves `inputs`. `source` says whether a stage brings rows in, `None` where its kind is unknown; `sources` are the
 /// kinds that do.
-pub(crate) fn build(stages: &[StageSpec], source: &[Option<bool>], sources: &[&str], problems: &mut Vec<Problem>) -> Graph {
-    let index: HashMap<&str, usize> = stages.iter().enumerate().map(|(at, stage)| (stage.name.text.as_str(), at)).collect();
+pub(crate) fn build(
+    stages: &[StageSpec],
+    source: &[Option<bool>],
+    sources: &[&str],
+    problems: &mut Vec<Problem>,
+) -> Graph {
+    let index: HashMap<&str, usize> =
+        stages.iter().enumerate().map(|(at, stage)| (stage.name.text.as_str(), at)).collect();
     let mut graph = Graph { inputs: Vec::new(), order: Vec::new(), broken: vec![false; stages.len()] };
     for (at, stage) in stages.iter().enumerate() {
         let before = problems.len();
@@ -31,7 +37,8 @@ pub(crate) fn build(stages: &[StageSpec], source: &[Option<bool>], sources: &[&s
             (Some(inputs), Some(true)) => {
                 if !inputs.is_empty() {
                     let message = format!("`{}` brings rows in and takes no inputs", stage.name.text);
-                    problems.push(Problem::new(message).at(stage.inputs_span.clone()).hint("remove `inputs`"));
+                    problems
+                        .push(Problem::new(message).at(stage.inputs_span.clone()).hint("remove `inputs`"));
                 }
                 Vec::new()
             }
@@ -40,8 +47,14 @@ pub(crate) fn build(stages: &[StageSpec], source: &[Option<bool>], sources: &[&s
             (None, _) if at > 0 => vec![at - 1],
             (None, other) => {
                 if other.is_some() {
-                    let message = format!("`{}` stands first and has no `inputs`, so no rows reach it", stage.name.text);
-                    let hint = format!("begin with a stage that brings rows in, of kind {}", list(sources.iter().copied()));
+                    let message = format!(
+                        "`{}` stands first and has no `inputs`, so no rows reach it",
+                        stage.name.text
+                    );
+                    let hint = format!(
+                        "begin with a stage that brings rows in, of kind {}",
+                        list(sources.iter().copied())
+                    );
                     problems.push(Problem::new(message).at(stage.name.span.clone()).hint(hint));
                 }
                 Vec::new()
@@ -74,14 +87,24 @@ fn named(
                 continue;
             }
             Some(_) => Problem::new(format!("`{me}` names the input `{name}` twice")).hint("remove one"),
-            None => Problem::new(format!("`{me}` takes rows from `{name}`, which is no stage of this pipeline"))
-                .hint(suggest(name, "stages", stages.iter().map(|stage| stage.name.text.as_str()).filter(|other| other != me))),
+            None => {
+                Problem::new(format!("`{me}` takes rows from `{name}`, which is no stage of this pipeline"))
+                    .hint(suggest(
+                        name,
+                        "stages",
+                        stages.iter().map(|stage| stage.name.text.as_str()).filter(|other| other != me),
+                    ))
+            }
         };
         problems.push(problem.at(input.span.clone()));
     }
     if inputs.is_empty() && kind_known && !stage.broken {
         let problem = Problem::new(format!("`{me}` has an empty list of inputs, so no rows reach it"));
-        problems.push(problem.at(stage.inputs_span.clone()).hint("name a stage, or remove `inputs` to take the stage above"));
+        problems.push(
+            problem
+                .at(stage.inputs_span.clone())
+                .hint("name a stage, or remove `inputs` to take the stage above"),
+        );
     }
     found
 }
@@ -94,7 +117,8 @@ impl Graph {
         for (at, inputs) in self.inputs.iter().enumerate() {
             inputs.iter().for_each(|&input| takers[input].push(at));
         }
-        let mut ready: BinaryHeap<_> = (0..missing.len()).filter(|&at| missing[at] == 0).map(Reverse).collect();
+        let mut ready: BinaryHeap<_> =
+            (0..missing.len()).filter(|&at| missing[at] == 0).map(Reverse).collect();
         while let Some(Reverse(at)) = ready.pop() {
             self.order.push(at);
             for &taker in &takers[at] {
@@ -145,5 +169,7 @@ fn loop_problem(stages: &[StageSpec], path: &[usize]) -> Problem {
         1 => format!("{} takes rows from itself", names[0]),
         _ => format!("these stages wait for each other: {}", names.join(" → ")),
     };
-    Problem::new(message).at(stages[round[0]].inputs_span.clone()).hint("rows flow one way: remove one of these inputs")
+    Problem::new(message)
+        .at(stages[round[0]].inputs_span.clone())
+        .hint("rows flow one way: remove one of these inputs")
 }

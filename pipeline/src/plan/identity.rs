@@ -36,9 +36,13 @@ fn keep(shape: Shape<'_>, value: &Json) -> Json {
         _ => all.iter().copied().find(|one| fits(*one, value)).unwrap_or(shape),
     };
     match value {
-        Json::Object(map) => Json::Object(map.iter().filter_map(|(key, value)| Some((key.clone(), field(shape, key, value)?))).collect()),
+        Json::Object(map) => Json::Object(
+            map.iter().filter_map(|(key, value)| Some((key.clone(), field(shape, key, value)?))).collect(),
+        ),
         Json::Array(items) => {
-            let inner = |(at, item): (usize, &Json)| shape.item(at).map_or_else(|| item.clone(), |shape| keep(shape, item));
+            let inner = |(at, item): (usize, &Json)| {
+                shape.item(at).map_or_else(|| item.clone(), |shape| keep(shape, item))
+            };
             Json::Array(items.iter().enumerate().map(inner).collect())
         }
         _ => value.clone(),
@@ -84,7 +88,9 @@ fn hide(value: &mut Json, typed: &Node, texts: &mut Vec<String>) {
                 }
             }
         }
-        (_, Value::Map(entries)) => entries.iter().for_each(|entry| hide(&mut Json::Null, &entry.value, texts)),
+        (_, Value::Map(entries)) => {
+            entries.iter().for_each(|entry| hide(&mut Json::Null, &entry.value, texts))
+        }
         _ => {}
     }
 }
@@ -107,7 +113,12 @@ fn sorted(value: &Json) -> Json {
         Json::Object(map) => {
             let mut entries: Vec<_> = map.iter().collect();
             entries.sort_by_key(|(key, _)| key.as_str());
-            Json::Object(entries.into_iter().map(|(key, value)| (key.clone(), sorted(value))).collect::<JsonMap<_, _>>())
+            Json::Object(
+                entries
+                    .into_iter()
+                    .map(|(key, value)| (key.clone(), sorted(value)))
+                    .collect::<JsonMap<_, _>>(),
+            )
         }
         Json::Array(items) => Json::Array(items.iter().map(sorted).collect()),
         _ => value.clone(),

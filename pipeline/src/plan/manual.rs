@@ -78,8 +78,15 @@ fn gather(shape: Shape<'_>, prefix: &str, depth: usize, out: &mut Vec<ManualOpti
         let said = |key: &str| schema.get(key).or_else(|| inner.get(key));
         let text = |key: &str| said(key).and_then(Json::as_str).map(str::to_owned);
         let full = format!("{prefix}{name}");
+        let takes = takes(inner);
+        if let Some(known) = out.iter_mut().find(|option| option.name == full) {
+            if !known.takes.split(" or ").any(|part| part == takes) {
+                known.takes = format!("{} or {takes}", known.takes);
+            }
+            continue;
+        }
         out.push(ManualOption {
-            takes: takes(inner),
+            takes,
             default: said("default").map(|default| quoted(default).replace('`', "")),
             unit: text("x-unit"),
             description: text("description").unwrap_or_default(),
@@ -100,7 +107,12 @@ fn takes(shape: Shape<'_>) -> String {
     {
         words = format!("{words}, each {}", item.words());
     }
-    let bounds = [("minimum", "at least"), ("exclusiveMinimum", "more than"), ("maximum", "at most"), ("exclusiveMaximum", "less than")];
+    let bounds = [
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "more than"),
+        ("maximum", "at most"),
+        ("exclusiveMaximum", "less than"),
+    ];
     for (key, says) in bounds {
         if let Some(bound) = shape.get(key) {
             let text = bound.to_string();

@@ -18,6 +18,7 @@ use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
 pub use self::columns::SCORING_COLUMN;
+pub(crate) use self::columns::type_words;
 pub(crate) use self::identity::redacted;
 pub use self::resolve::plan;
 use crate::error::{Problem, Span};

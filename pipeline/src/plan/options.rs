@@ -15,7 +15,13 @@ use crate::spec::{Node, Value};
 const STEPS: usize = 500_000;
 
 /// The options as JSON (a whole number written `3.0` becomes `3`), and every problem with them.
-pub(crate) fn check(schema: &Json, stage: &str, kind: &str, config: &Node, stage_span: &Span) -> (Json, Vec<Problem>) {
+pub(crate) fn check(
+    schema: &Json,
+    stage: &str,
+    kind: &str,
+    config: &Node,
+    stage_span: &Span,
+) -> (Json, Vec<Problem>) {
     let mut walk = Walk { stage, kind, stage_span, problems: Vec::new(), steps: 0 };
     let json = walk.value(Shape::root(schema), config, &mut Vec::new());
     (json, walk.problems)
@@ -56,7 +62,8 @@ impl Walk<'_> {
             return self.tagged(&all, tag, node, path);
         }
         let fitting: Vec<Shape<'_>> = all.iter().copied().filter(|one| type_fits(*one, node)).collect();
-        let choices: Option<Vec<&Json>> = fitting.iter().map(|one| one.choices()).collect::<Option<Vec<_>>>().map(|c| c.concat());
+        let choices: Option<Vec<&Json>> =
+            fitting.iter().map(|one| one.choices()).collect::<Option<Vec<_>>>().map(|c| c.concat());
         match (&fitting[..], choices) {
             ([], _) => self.wrong_type(shape, node, path),
             ([one], _) => self.single(*one, node, path),
@@ -88,13 +95,15 @@ impl Walk<'_> {
     fn tagged(&mut self, all: &[Shape<'_>], tag: &str, node: &Node, path: &mut Path) -> Json {
         let objects = all.iter().filter(|one| !one.only_null());
         let Some(written) = node.get(tag) else {
-            let names: Vec<String> = objects.filter_map(|one| constant(one, tag)).flatten().map(quoted).collect();
+            let names: Vec<String> =
+                objects.filter_map(|one| constant(one, tag)).flatten().map(quoted).collect();
             let message = format!("{} needs `{tag}`", self.subject(path));
             self.report(message, &node.span, path, Some(format!("one of {}", names.join(", "))));
             return node.to_json();
         };
         let value = written.to_json();
-        let chosen = objects.clone().find(|one| constant(one, tag).is_some_and(|choices| choices.contains(&&value)));
+        let chosen =
+            objects.clone().find(|one| constant(one, tag).is_some_and(|choices| choices.contains(&&value)));
         match chosen {
             Some(one) => self.single(*one, node, path),
             None => {
@@ -141,7 +150,10 @@ impl Walk<'_> {
             let shown: Vec<String> = choices.iter().map(|choice| quoted(choice)).collect();
             let one_of = if shown.len() == 1 { "" } else { "one of " };
             let message = format!("{} must be {one_of}{}, not {node}", self.subject(path), shown.join(", "));
-            let hint = node.as_str().and_then(|text| nearest(text, names)).map(|name| format!("did you mean `{name}`?"));
+            let hint = node
+                .as_str()
+                .and_then(|text| nearest(text, names))
+                .map(|name| format!("did you mean `{name}`?"));
             self.report(message, &node.span, path, hint);
         }
         value
@@ -160,11 +172,26 @@ impl Walk<'_> {
             None => (i64::MIN.into(), u64::MAX.into()),
         };
         if int > most {
-            self.report(format!("{} is too large: at most {most}", self.subject(path)), &node.span, path, None);
+            self.report(
+                format!("{} is too large: at most {most}", self.subject(path)),
+                &node.span,
+                path,
+                None,
+            );
         } else if int < least && least != 0 {
-            self.report(format!("{} is too small: at least {least}", self.subject(path)), &node.span, path, None);
+            self.report(
+                format!("{} is too small: at least {least}", self.subject(path)),
+                &node.span,
+                path,
+                None,
+            );
         } else if int < least && shape.get("minimum").is_none() {
-            self.report(format!("{} must be at least 0, not {node}", self.subject(path)), &node.span, path, None);
+            self.report(
+                format!("{} must be at least 0, not {node}", self.subject(path)),
+                &node.span,
+                path,
+                None,
+            );
         } else {
             self.range(shape, int as f64, node, path);
         }
@@ -173,7 +200,12 @@ impl Walk<'_> {
 
     fn float(&mut self, shape: Shape<'_>, float: f64, node: &Node, path: &Path) -> Json {
         if !float.is_finite() {
-            self.report(format!("{} must be a finite number, not {node}", self.subject(path)), &node.span, path, None);
+            self.report(
+                format!("{} must be a finite number, not {node}", self.subject(path)),
+                &node.span,
+                path,
+                None,
+            );
             return Json::Null;
         }
         if !shape.accepts("number") {
@@ -196,7 +228,12 @@ impl Walk<'_> {
             if let Some((limit, shown)) = bound(key)
                 && !holds(value, limit)
             {
-                self.report(format!("{} must be {words} {shown}, not {node}", self.subject(path)), &node.span, path, None);
+                self.report(
+                    format!("{} must be {words} {shown}, not {node}", self.subject(path)),
+                    &node.span,
+                    path,
+                    None,
+                );
             }
         }
     }
@@ -258,7 +295,10 @@ impl Walk<'_> {
         let names: Vec<&str> = shape.properties().map(|(name, _)| name.as_str()).collect();
         let parent = &path[..path.len() - 1];
         let (message, what) = match parent {
-            [] => (format!("`{}` has no option `{key}`", self.stage), format!("options of kind `{}`", self.kind)),
+            [] => (
+                format!("`{}` has no option `{key}`", self.stage),
+                format!("options of kind `{}`", self.kind),
+            ),
             _ => (format!("{} has no field `{key}`", self.subject(parent)), "fields".to_owned()),
         };
         let hint = match names.is_empty() {
@@ -323,7 +363,8 @@ fn common_tag<'a>(all: &[Shape<'a>]) -> Option<&'a str> {
     let mut objects = all.iter().filter(|one| !one.only_null());
     let first = objects.next()?;
     let always = |one: &Shape<'a>, name: &str| {
-        one.required().any(|required| required == name) && one.field(name).is_some_and(|field| field.get("const").is_some())
+        one.required().any(|required| required == name)
+            && one.field(name).is_some_and(|field| field.get("const").is_some())
     };
     let mut names = first.properties().map(|(name, _)| name.as_str()).filter(|name| always(first, name));
     names.find(|name| objects.clone().all(|one| always(one, name)))
@@ -345,8 +386,14 @@ fn mend(shape: Shape<'_>, node: &Node) -> Option<String> {
             let number = digits.parse::<f64>().is_ok_and(f64::is_finite);
             number.then(|| format!("write `{digits}`, without quotes"))
         }
-        Value::Str(text) if accepts("array") => Some(format!("write a list: `[{}]`", list([text.as_str()]).replace('`', ""))),
-        Value::Int(_) | Value::Float(_) | Value::Bool(_) if all.iter().any(|one| one.accepts("string") && one.choices().is_none()) => Some("put it in quotes".to_owned()),
+        Value::Str(text) if accepts("array") => {
+            Some(format!("write a list: `[{}]`", list([text.as_str()]).replace('`', "")))
+        }
+        Value::Int(_) | Value::Float(_) | Value::Bool(_)
+            if all.iter().any(|one| one.accepts("string") && one.choices().is_none()) =>
+        {
+            Some("put it in quotes".to_owned())
+        }
         Value::Null => Some("give it a value, or remove the line for the default".to_owned()),
         _ => None,
     }

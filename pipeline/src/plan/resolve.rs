@@ -34,7 +34,9 @@ pub fn plan(
     }
     let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
     let mut problems: Vec<Problem> = Vec::new();
-    for (stage, span) in spec.sets.iter().filter(|(name, _)| !chosen.stages.iter().any(|stage| stage.name.text == *name)) {
+    for (stage, span) in
+        spec.sets.iter().filter(|(name, _)| !chosen.stages.iter().any(|stage| stage.name.text == *name))
+    {
         let hint = suggest(stage, "stages", chosen.stages.iter().map(|stage| stage.name.text.as_str()));
         let message = format!("pipeline `{}` has no stage `{stage}`", chosen.name.text);
         problems.push(Problem::new(message).at(span.clone()).hint(hint));
@@ -52,15 +54,21 @@ pub fn plan(
 fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
     let names = spec.pipelines.iter().map(|pipeline| pipeline.name.text.as_str());
     let (message, name, span) = match (name, &spec.default, &spec.pipelines[..]) {
-        (Some(name), _, _) => (format!("the file has no pipeline `{name}`"), name, Span::argument(&spec.file)),
+        (Some(name), _, _) => {
+            (format!("the file has no pipeline `{name}`"), name, Span::argument(&spec.file))
+        }
         (None, Some(default), _) => {
-            let message = format!("`default` names the pipeline `{}`, which is not in the file", default.text);
+            let message =
+                format!("`default` names the pipeline `{}`, which is not in the file", default.text);
             (message, default.text.as_str(), default.span.clone())
         }
         (None, None, [only]) => return Ok(only),
         (None, None, _) => {
-            let problem = Problem::new("the file does not say which pipeline is meant").at(Span::argument(&spec.file));
-            return Err(problem.hint(format!("name one, or write `default: NAME`; pipelines: {}", list(names))));
+            let problem =
+                Problem::new("the file does not say which pipeline is meant").at(Span::argument(&spec.file));
+            return Err(
+                problem.hint(format!("name one, or write `default: NAME`; pipelines: {}", list(names)))
+            );
         }
     };
     let problem = || Problem::new(message).at(span).hint(suggest(name, "pipelines", names));
@@ -68,7 +76,12 @@ fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Pr
 }
 
 /// Plans one pipeline.
-pub(super) fn pipeline(spec: &PipelineSpec, registry: &Registry, base: &Path, until: Option<&str>) -> Result<Plan, Vec<Problem>> {
+pub(super) fn pipeline(
+    spec: &PipelineSpec,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<Plan, Vec<Problem>> {
     let mut planner = Planner::new(spec, registry, base);
     for at in planner.graph.order.clone() {
         planner.stage(at);
@@ -113,7 +126,8 @@ impl<'a> Planner<'a> {
         let source: Vec<Option<bool>> =
             kinds.iter().map(|kind| kind.as_ref().map(|kind| kind.about.shape == Shape::Source)).collect();
         let abouts = registry.kinds().map(|kind| kind.about());
-        let sources: Vec<&str> = abouts.filter(|about| about.shape == Shape::Source).map(|about| about.kind).collect();
+        let sources: Vec<&str> =
+            abouts.filter(|about| about.shape == Shape::Source).map(|about| about.kind).collect();
         let graph = graph::build(&spec.stages, &source, &sources, &mut problems);
         let done = spec.stages.iter().map(|_| None).collect();
         Planner { spec, registry, base, graph, kinds, done, problems }
@@ -122,7 +136,9 @@ impl<'a> Planner<'a> {
     /// Plans one stage whose inputs have been tried before it.
     fn stage(&mut self, at: usize) {
         let spec = &self.spec.stages[at];
-        let Some(KindOf { kind, about, schema, options: Some(typed) }) = self.kinds[at].take() else { return };
+        let Some(KindOf { kind, about, schema, options: Some(typed) }) = self.kinds[at].take() else {
+            return;
+        };
         let inputs = &self.graph.inputs[at];
         if spec.broken || self.graph.broken[at] || inputs.iter().any(|&input| self.done[input].is_none()) {
             return;
@@ -173,7 +189,8 @@ impl<'a> Planner<'a> {
         if before.is_empty() {
             return (Arc::new(Schema::empty()), Vec::new());
         }
-        let schemas: Vec<_> = before.iter().map(|done| (done.stage.name.as_str(), &done.stage.schema)).collect();
+        let schemas: Vec<_> =
+            before.iter().map(|done| (done.stage.name.as_str(), &done.stage.schema)).collect();
         let (schema, problems) = union(&spec.name.text, &schemas);
         (schema, problems.into_iter().map(|problem| problem.at(spec.inputs_span.clone())).collect())
     }
@@ -219,30 +236,48 @@ impl<'a> Planner<'a> {
 
     fn nobody_provides(&self, at: usize, artifact: &str) -> Problem {
         let stage = &self.spec.stages[at].name;
-        let provider = self.done.iter().flatten().find(|done| done.stage.planned.provides.iter().any(|name| name == artifact));
+        let provider = self
+            .done
+            .iter()
+            .flatten()
+            .find(|done| done.stage.planned.provides.iter().any(|name| name == artifact));
         let mentions = |about: &About| {
-            about.summary.contains(artifact) || about.columns.iter().any(|(_, _, meaning)| meaning.contains(artifact))
+            about.summary.contains(artifact)
+                || about.columns.iter().any(|(_, _, meaning)| meaning.contains(artifact))
         };
         let hint = match provider {
-            Some(done) => format!("stage `{}` provides it: `{}` must come behind it", done.stage.name, stage.text),
+            Some(done) => {
+                format!("stage `{}` provides it: `{}` must come behind it", done.stage.name, stage.text)
+            }
             None => {
                 let own = &self.done[at].as_ref().map(|done| done.stage.kind.clone()).unwrap_or_default();
                 let kinds = self.registry.kinds().map(|kind| kind.about()).filter(|about| about.kind != own);
                 let kinds: Vec<&str> = kinds.filter(mentions).map(|about| about.kind).collect();
                 match kinds.len() {
                     0 => "put a stage that provides it before this one".to_owned(),
-                    _ => format!("put a stage before it that provides it, such as one of kind {}", list(kinds)),
+                    _ => {
+                        format!("put a stage before it that provides it, such as one of kind {}", list(kinds))
+                    }
                 }
             }
         };
-        let message = format!("stage `{}` needs the artifact `{artifact}`, which no stage before it provides", stage.text);
+        let message = format!(
+            "stage `{}` needs the artifact `{artifact}`, which no stage before it provides",
+            stage.text
+        );
         Problem::new(message).at(stage.span.clone()).hint(hint)
     }
 
     fn two_provide(&self, at: usize, artifact: &str, one: usize, two: usize) -> Problem {
         let name = |at: usize| &self.spec.stages[at].name.text;
-        let message = format!("the artifact `{artifact}` reaches `{}` from both `{}` and `{}`", name(at), name(one), name(two));
-        let hint = "take rows from one of them only, or from a stage that comes behind both and provides it anew";
+        let message = format!(
+            "the artifact `{artifact}` reaches `{}` from both `{}` and `{}`",
+            name(at),
+            name(one),
+            name(two)
+        );
+        let hint =
+            "take rows from one of them only, or from a stage that comes behind both and provides it anew";
         Problem::new(message).at(self.spec.stages[at].inputs_span.clone()).hint(hint)
     }
 
@@ -273,8 +308,13 @@ impl<'a> Planner<'a> {
         if !self.problems.is_empty() || !complete {
             return Err(in_order(self.problems));
         }
-        let order: Vec<usize> =
-            self.graph.order.iter().copied().filter(|&at| kept.as_ref().is_none_or(|kept| kept[at])).collect();
+        let order: Vec<usize> = self
+            .graph
+            .order
+            .iter()
+            .copied()
+            .filter(|&at| kept.as_ref().is_none_or(|kept| kept[at]))
+            .collect();
         let mut position = vec![0; self.done.len()];
         order.iter().enumerate().for_each(|(new, &old)| position[old] = new);
         let mut stages = Vec::with_capacity(order.len());
@@ -295,7 +335,11 @@ impl<'a> Planner<'a> {
 }
 
 /// The kind of each stage, its options checked.
-fn read_kinds<'a>(spec: &PipelineSpec, registry: &'a Registry, problems: &mut Vec<Problem>) -> Vec<Option<KindOf<'a>>> {
+fn read_kinds<'a>(
+    spec: &PipelineSpec,
+    registry: &'a Registry,
+    problems: &mut Vec<Problem>,
+) -> Vec<Option<KindOf<'a>>> {
     let mut known: BTreeMap<&str, KindOf<'a>> = BTreeMap::new();
     let mut kinds = Vec::with_capacity(spec.stages.len());
     for stage in &spec.stages {
@@ -306,7 +350,8 @@ fn read_kinds<'a>(spec: &PipelineSpec, registry: &'a Registry, problems: &mut Ve
         let Some(kind) = registry.get(&name.text) else {
             let names = registry.kinds().map(|kind| kind.about().kind).collect::<Vec<_>>();
             let message = format!("`{}` is of kind `{}`, which does not exist", stage.name.text, name.text);
-            problems.push(Problem::new(message).at(name.span.clone()).hint(suggest(&name.text, "kinds", names)));
+            problems
+                .push(Problem::new(message).at(name.span.clone()).hint(suggest(&name.text, "kinds", names)));
             kinds.push(None);
             continue;
         };
@@ -316,7 +361,8 @@ fn read_kinds<'a>(spec: &PipelineSpec, registry: &'a Registry, problems: &mut Ve
             schema: Rc::new(kind.schema()),
             options: None,
         });
-        let (options, found) = options::check(&of.schema, &stage.name.text, &name.text, &stage.config, &stage.name.span);
+        let (options, found) =
+            options::check(&of.schema, &stage.name.text, &name.text, &stage.config, &stage.name.span);
         kinds.push(Some(KindOf { options: found.is_empty().then_some(options), ..of.clone() }));
         problems.extend(found);
     }

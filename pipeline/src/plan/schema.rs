@@ -110,7 +110,8 @@ fn kind_choice(kind: &dyn Kind) -> Json {
 
 fn kind_rule(kind: &dyn Kind) -> Json {
     let about = kind.about();
-    let mut then = json!({ "properties": { "config": { "$ref": format!("#/$defs/{}", def_name(about.kind)) } } });
+    let mut then =
+        json!({ "properties": { "config": { "$ref": format!("#/$defs/{}", def_name(about.kind)) } } });
     if kind.schema().get("required").and_then(Json::as_array).is_some_and(|required| !required.is_empty()) {
         then["required"] = json!(["config"]);
     }
@@ -134,7 +135,8 @@ fn options(kind: &dyn Kind) -> Json {
         map.remove("$schema");
         map.insert("title".into(), format!("Options of {}", about.kind).into());
         map.insert("description".into(), about.summary.into());
-        let empty = !map.get("required").and_then(Json::as_array).is_some_and(|required| !required.is_empty());
+        let empty =
+            !map.get("required").and_then(Json::as_array).is_some_and(|required| !required.is_empty());
         if empty && map.get("type").is_some_and(|kind| kind == "object") {
             map.insert("type".into(), json!(["object", "null"]));
         }
@@ -172,7 +174,9 @@ fn rewrite(schema: &mut Json, prefix: &str) {
 /// Lets a field also be a reference, with its description where editors look for it.
 fn open(field: &mut Json) {
     let Some(map) = field.as_object_mut() else { return };
-    if map.get("type").is_some_and(|kind| kind == "string") && !map.contains_key("enum") || map.contains_key("const") {
+    if map.get("type").is_some_and(|kind| kind == "string") && !map.contains_key("enum")
+        || map.contains_key("const")
+    {
         return;
     }
     let mut outer = JsonMap::new();

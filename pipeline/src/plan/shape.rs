@@ -27,7 +27,9 @@ impl<'a> Shape<'a> {
 
     fn resolved(mut self) -> Self {
         for _ in 0..DEEPEST {
-            let sole = |key: &str| self.schema.get(key).and_then(Json::as_array).filter(|all| all.len() == 1).map(|all| &all[0]);
+            let sole = |key: &str| {
+                self.schema.get(key).and_then(Json::as_array).filter(|all| all.len() == 1).map(|all| &all[0])
+            };
             let target = match self.get("$ref").and_then(Json::as_str) {
                 Some(reference) => reference.strip_prefix('#').and_then(|pointer| self.root.pointer(pointer)),
                 None => sole("allOf").or_else(|| sole("anyOf")).or_else(|| sole("oneOf")),
@@ -99,7 +101,8 @@ impl<'a> Shape<'a> {
 
     /// The schema of fields that are not named; `None` where there are none.
     pub(crate) fn further(self) -> Option<&'a Json> {
-        let pattern = || self.get("patternProperties").and_then(Json::as_object).and_then(|all| all.values().next());
+        let pattern =
+            || self.get("patternProperties").and_then(Json::as_object).and_then(|all| all.values().next());
         self.get("additionalProperties").filter(|schema| **schema != Json::Bool(false)).or_else(pattern)
     }
 
@@ -148,7 +151,11 @@ impl<'a> Shape<'a> {
         nothing |= parts.iter().any(|part| part == "nothing");
         parts.retain(|part| part != "nothing");
         let mut unique: Vec<String> = Vec::new();
-        parts.into_iter().for_each(|part| if !unique.contains(&part) { unique.push(part) });
+        parts.into_iter().for_each(|part| {
+            if !unique.contains(&part) {
+                unique.push(part)
+            }
+        });
         if nothing {
             unique.push("nothing".to_owned());
         }

@@ -124,7 +124,8 @@ pub fn parse_lenient(
 
 /// Problems in the order of the file, each once, arguments last.
 pub(crate) fn in_order(mut problems: Vec<Problem>) -> Vec<Problem> {
-    problems.sort_by_key(|problem| problem.span.as_ref().map(|span| (span.line == 0, span.line, span.column)));
+    problems
+        .sort_by_key(|problem| problem.span.as_ref().map(|span| (span.line == 0, span.line, span.column)));
     problems.dedup();
     problems
 }
@@ -141,7 +142,9 @@ fn read_text(path: &Path) -> Result<String, Problem> {
     let nowhere = Span::argument(&file);
     let bytes = std::fs::read(path).map_err(|error| {
         let hint = match error.kind() {
-            std::io::ErrorKind::NotFound => "name the pipeline file with `-f FILE`, or begin a project with `affectflow init DIR`",
+            std::io::ErrorKind::NotFound => {
+                "name the pipeline file with `-f FILE`, or begin a project with `affectflow init DIR`"
+            }
             _ => "check that it is a file and that you may read it",
         };
         Problem::new(format!("cannot read the pipeline file: {error}")).at(nowhere).hint(hint)

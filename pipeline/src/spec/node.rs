@@ -60,10 +60,14 @@ impl Node {
         let value = match json {
             Json::Null => Value::Null,
             Json::Bool(b) => Value::Bool(*b),
-            Json::Number(n) => n.as_i128().map_or_else(|| Value::Float(n.as_f64().unwrap_or(f64::NAN)), Value::Int),
+            Json::Number(n) => {
+                n.as_i128().map_or_else(|| Value::Float(n.as_f64().unwrap_or(f64::NAN)), Value::Int)
+            }
             Json::String(s) => Value::Str(s.clone()),
             Json::Array(items) => Value::Seq(items.iter().map(Node::from_json).collect()),
-            Json::Object(map) => Value::Map(map.iter().map(|(key, value)| Entry::bare(key, Node::from_json(value))).collect()),
+            Json::Object(map) => {
+                Value::Map(map.iter().map(|(key, value)| Entry::bare(key, Node::from_json(value))).collect())
+            }
         };
         Node::new(value, Span::default())
     }
@@ -77,9 +81,9 @@ impl Node {
             Value::Float(f) => Number::from_f64(*f).map_or(Json::Null, Json::Number),
             Value::Str(s) => Json::String(s.clone()),
             Value::Seq(items) => Json::Array(items.iter().map(Node::to_json).collect()),
-            Value::Map(entries) => {
-                Json::Object(entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect::<JsonMap<_, _>>())
-            }
+            Value::Map(entries) => Json::Object(
+                entries.iter().map(|e| (e.key.clone(), e.value.to_json())).collect::<JsonMap<_, _>>(),
+            ),
         }
     }
 
@@ -162,7 +166,9 @@ impl fmt::Display for Node {
             _ if self.env => f.write_str("the value of an environment variable"),
             Value::Bool(b) => write!(f, "`{b}`"),
             Value::Int(i) => write!(f, "`{i}`"),
-            Value::Float(x) => write!(f, "`{}`", Number::from_f64(*x).map_or_else(|| x.to_string(), |n| n.to_string())),
+            Value::Float(x) => {
+                write!(f, "`{}`", Number::from_f64(*x).map_or_else(|| x.to_string(), |n| n.to_string()))
+            }
             Value::Str(s) => write!(f, "text `{}`", shorten(s)),
         }
     }

@@ -17,12 +17,21 @@ const STAGE_LATER: &[&str] = &["matrix", "extends", "tests", "cache", "when", "t
 const THRESHOLD: f64 = 0.05;
 
 /// Reads the whole tree; `None` when it is no map at all.
-pub(super) fn read(root: &Node, file: &str, sets: Vec<(String, Span)>, problems: &mut Vec<Problem>) -> Option<Spec> {
+pub(super) fn read(
+    root: &Node,
+    file: &str,
+    sets: Vec<(String, Span)>,
+    problems: &mut Vec<Problem>,
+) -> Option<Spec> {
     let mut reader = Reader { problems };
     match root.value {
         Value::Map(_) => {}
         Value::Null => {
-            reader.report(&root.span, "the file is empty", "a pipeline file begins with `version: 1` and has `pipelines:`");
+            reader.report(
+                &root.span,
+                "the file is empty",
+                "a pipeline file begins with `version: 1` and has `pipelines:`",
+            );
             return None;
         }
         _ => {
@@ -34,14 +43,20 @@ pub(super) fn read(root: &Node, file: &str, sets: Vec<(String, Span)>, problems:
     let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
     reader.version(root);
     reader.plugins(root);
-    let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
+    let vars = reader
+        .map_field(root, "vars")
+        .unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
     let pipelines = reader.pipelines(root, misspelt);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
         && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)
     {
         let hint = suggest(&default.text, "pipelines", pipelines.iter().map(|p| p.name.text.as_str()));
-        reader.report(&default.span, format!("`default` names the pipeline `{}`, which is not in the file", default.text), hint);
+        reader.report(
+            &default.span,
+            format!("`default` names the pipeline `{}`, which is not in the file", default.text),
+            hint,
+        );
     }
     Some(Spec { file: file.to_owned(), default, vars, pipelines, sets })
 }
@@ -77,12 +92,16 @@ impl Reader<'_> {
     fn version(&mut self, root: &Node) {
         let hint = "this program reads `version: 1`";
         match root.get("version") {
-            None => self.report(&root.span, "the file has no `version`", "write `version: 1` in its first line"),
+            None => {
+                self.report(&root.span, "the file has no `version`", "write `version: 1` in its first line")
+            }
             Some(node) if node.value == Value::Int(1) => {}
             Some(node) if matches!(node.value, Value::Int(_)) => {
                 self.report(&node.span, format!("version {node} of the file format is not known"), hint);
             }
-            Some(node) => self.report(&node.span, format!("`version` must be the number `1`, not {node}"), hint),
+            Some(node) => {
+                self.report(&node.span, format!("`version` must be the number `1`, not {node}"), hint)
+            }
         }
     }
 
@@ -91,7 +110,11 @@ impl Reader<'_> {
         match &node.value {
             Value::Null => {}
             Value::Seq(items) => items.iter().for_each(|item| self.later(&item.span, "a plugin")),
-            _ => self.report(&node.span, format!("`plugins` must be a list, not {node}"), "write `plugins: []`"),
+            _ => self.report(
+                &node.span,
+                format!("`plugins` must be a list, not {node}"),
+                "write `plugins: []`",
+            ),
         }
     }
 
@@ -112,9 +135,12 @@ impl Reader<'_> {
     fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
         match &node.value {
             _ if node.failed => None,
-            Value::Str(text) if !text.is_empty() => Some(Name { text: text.clone(), span: node.span.clone() }),
+            Value::Str(text) if !text.is_empty() => {
+                Some(Name { text: text.clone(), span: node.span.clone() })
+            }
             _ => {
-                self.problems.push(Problem::new(format!("{what} must be a name, not {node}")).at(node.span.clone()));
+                self.problems
+                    .push(Problem::new(format!("{what} must be a name, not {node}")).at(node.span.clone()));
                 None
             }
         }
@@ -138,13 +164,19 @@ impl Reader<'_> {
             return Vec::new();
         };
         match &entry.value.value {
-            Value::Map(entries) if !entries.is_empty() => entries.iter().filter_map(|entry| self.pipeline(entry)).collect(),
+            Value::Map(entries) if !entries.is_empty() => {
+                entries.iter().filter_map(|entry| self.pipeline(entry)).collect()
+            }
             Value::Map(_) | Value::Null => {
                 self.report(&entry.span, "`pipelines` is empty", hint);
                 Vec::new()
             }
             _ => {
-                self.report(&entry.value.span, format!("`pipelines` must be a map, not {}", entry.value), hint);
+                self.report(
+                    &entry.value.span,
+                    format!("`pipelines` must be a map, not {}", entry.value),
+                    hint,
+                );
                 Vec::new()
             }
         }
@@ -165,9 +197,17 @@ impl Reader<'_> {
             None if misspelt => {}
             None => self.report(&entry.span, format!("{whose} has no `stages`"), hint),
             Some(field) => match &field.value.value {
-                Value::Map(entries) if !entries.is_empty() => stages = entries.iter().map(|e| self.stage(e)).collect(),
-                Value::Map(_) | Value::Null => self.report(&field.span, format!("{whose} has no stages"), hint),
-                _ => self.report(&field.value.span, format!("`stages` must be a map, not {}", field.value), hint),
+                Value::Map(entries) if !entries.is_empty() => {
+                    stages = entries.iter().map(|e| self.stage(e)).collect()
+                }
+                Value::Map(_) | Value::Null => {
+                    self.report(&field.span, format!("{whose} has no stages"), hint)
+                }
+                _ => self.report(
+                    &field.value.span,
+                    format!("`stages` must be a map, not {}", field.value),
+                    hint,
+                ),
             },
         }
         let description = node.get("description").and_then(|node| self.description(node));
@@ -180,7 +220,11 @@ impl Reader<'_> {
             Value::Str(text) => Some(text.clone()),
             Value::Null => None,
             _ => {
-                self.report(&node.span, format!("`description` must be text, not {node}"), "put it in quotes");
+                self.report(
+                    &node.span,
+                    format!("`description` must be text, not {node}"),
+                    "put it in quotes",
+                );
                 None
             }
         }

@@ -15,14 +15,23 @@ pub(crate) fn apply(root: &mut Node, argument: &str) -> Result<Option<(String, S
     let span = Span::argument(format!("--set {argument}"));
     let fail = |message: String, hint: &str| vec![Problem::new(message).at(span.clone()).hint(hint)];
     let Some((path, text)) = argument.split_once('=') else {
-        return Err(fail(format!("`{argument}` has no `=`"), "write `--set stages.NAME.config.OPTION=VALUE`"));
+        return Err(fail(
+            format!("`{argument}` has no `=`"),
+            "write `--set stages.NAME.config.OPTION=VALUE`",
+        ));
     };
     if path.is_empty() {
-        return Err(fail(format!("`{argument}` has no path before its `=`"), "write `--set stages.NAME.config.OPTION=VALUE`"));
+        return Err(fail(
+            format!("`{argument}` has no path before its `=`"),
+            "write `--set stages.NAME.config.OPTION=VALUE`",
+        ));
     }
     let segments: Vec<&str> = path.split('.').collect();
     if segments.iter().any(|segment| segment.is_empty()) || segments.len() > LONGEST {
-        return Err(fail(format!("`{path}` is not a path"), "write names with one point between them, such as `vars.seed`"));
+        return Err(fail(
+            format!("`{path}` is not a path"),
+            "write names with one point between them, such as `vars.seed`",
+        ));
     }
     let value = value(text, &span)?;
     if segments[0] != "stages" {
@@ -35,7 +44,10 @@ pub(crate) fn apply(root: &mut Node, argument: &str) -> Result<Option<(String, S
     let Some(Value::Map(pipelines)) = pipelines.map(|entry| &mut entry.value.value) else { return Ok(None) };
     let stage = segments.get(1).copied().unwrap_or_default();
     let mut found = false;
-    for pipeline in pipelines.iter_mut().filter(|p| p.value.get("stages").is_some_and(|stages| stages.get(stage).is_some())) {
+    for pipeline in pipelines
+        .iter_mut()
+        .filter(|p| p.value.get("stages").is_some_and(|stages| stages.get(stage).is_some()))
+    {
         put(&mut pipeline.value, &segments, &value, &span, false).map_err(|problem| vec![problem])?;
         found = true;
     }
@@ -51,7 +63,8 @@ pub(crate) fn apply(root: &mut Node, argument: &str) -> Result<Option<(String, S
 }
 
 fn value(text: &str, span: &Span) -> Result<Node, Vec<Problem>> {
-    let (mut node, problems) = yaml::parse(text, &span.file).map_err(|problem| vec![problem.at(span.clone())])?;
+    let (mut node, problems) =
+        yaml::parse(text, &span.file).map_err(|problem| vec![problem.at(span.clone())])?;
     if !problems.is_empty() {
         return Err(problems.into_iter().map(|problem| problem.at(span.clone())).collect());
     }
@@ -115,5 +128,9 @@ fn put(node: &mut Node, path: &[&str], value: &Node, span: &Span, inside: bool) 
 
 fn missing(name: &str, entries: &[Entry], span: &Span) -> Problem {
     let names = entries.iter().map(|entry| entry.key.as_str());
-    Problem::new(format!("the file has no `{name}` there")).at(span.clone()).hint(suggest(name, "names there", names))
+    Problem::new(format!("the file has no `{name}` there")).at(span.clone()).hint(suggest(
+        name,
+        "names there",
+        names,
+    ))
 }

@@ -17,7 +17,8 @@ pub(crate) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Writes every reference out, in `vars` first (each may use those above it), then everywhere else.
 pub(crate) fn substitute(root: &mut Node, env: Env<'_>, problems: &mut Vec<Problem>) {
     let (vars, index) = (Vec::new(), HashMap::new());
-    let mut scope = Scope { env, vars, index, below: HashSet::new(), values: 0, text: 0, full: false, problems };
+    let mut scope =
+        Scope { env, vars, index, below: HashSet::new(), values: 0, text: 0, full: false, problems };
     let Value::Map(entries) = &mut root.value else { return };
     if let Some(vars) = entries.iter_mut().find(|entry| entry.key == "vars")
         && let Value::Map(vars) = &mut vars.value.value
@@ -61,7 +62,9 @@ impl Scope<'_> {
         }
         match &mut node.value {
             Value::Seq(items) => items.iter_mut().for_each(|item| self.walk(item, depth + 1)),
-            Value::Map(entries) => entries.iter_mut().for_each(|entry| self.walk(&mut entry.value, depth + 1)),
+            Value::Map(entries) => {
+                entries.iter_mut().for_each(|entry| self.walk(&mut entry.value, depth + 1))
+            }
             Value::Str(text) if text.contains("${") => {
                 let text = std::mem::take(text);
                 let place = Span { ..node.span.clone() };
@@ -119,13 +122,18 @@ impl Scope<'_> {
         }
         let problem = Problem::new(format!("`${{{inner}}}` names neither a variable nor the environment"));
         let known = self.index.contains_key(inner);
-        Err(problem.hint(if known { format!("write `${{vars.{inner}}}`") } else { "write `${vars.name}` or `${env.NAME:-default}`".into() }))
+        Err(problem.hint(if known {
+            format!("write `${{vars.{inner}}}`")
+        } else {
+            "write `${vars.name}` or `${env.NAME:-default}`".into()
+        }))
     }
 
     fn var(&mut self, name: &str, depth: usize) -> Result<Node, Problem> {
         let Some(&at) = self.index.get(name) else {
             if self.below.contains(name) {
-                let problem = Problem::new(format!("the variable `{name}` stands below the one that uses it"));
+                let problem =
+                    Problem::new(format!("the variable `{name}` stands below the one that uses it"));
                 return Err(problem.hint("a variable can use those above it: change their order"));
             }
             let names = self.vars.iter().map(|var| var.name.as_str());

@@ -93,7 +93,15 @@ enum Key {
 impl<'a> Builder<'a> {
     fn new(file: &'a str) -> Self {
         let start = Span { file: file.to_owned(), line: 1, column: 1 };
-        Builder { file, start, frames: Vec::new(), anchors: HashMap::new(), copied: 0, root: None, problems: Vec::new() }
+        Builder {
+            file,
+            start,
+            frames: Vec::new(),
+            anchors: HashMap::new(),
+            copied: 0,
+            root: None,
+            problems: Vec::new(),
+        }
     }
 
     fn span(&self, mark: &Marker) -> Span {
@@ -143,8 +151,10 @@ impl<'a> Builder<'a> {
     fn known_tag(&mut self, tag: Option<&Tag>, mark: &Marker) {
         let Some(tag) = tag else { return };
         if tag.handle() != "tag:yaml.org,2002:" {
-            let problem = Problem::new(format!("the tag `{}{}` is not known here", tag.handle(), tag.suffix()));
-            self.problems.push(problem.at(self.span(mark)).hint("remove it: types come from the stage's options"));
+            let problem =
+                Problem::new(format!("the tag `{}{}` is not known here", tag.handle(), tag.suffix()));
+            self.problems
+                .push(problem.at(self.span(mark)).hint("remove it: types come from the stage's options"));
         }
     }
 
@@ -167,7 +177,12 @@ impl<'a> Builder<'a> {
     }
 
     /// `<<: *defaults`: what the map itself does not say.
-    fn merge(&mut self, mut entries: Vec<Entry>, mut seen: HashMap<String, usize>, merges: Vec<Node>) -> Vec<Entry> {
+    fn merge(
+        &mut self,
+        mut entries: Vec<Entry>,
+        mut seen: HashMap<String, usize>,
+        merges: Vec<Node>,
+    ) -> Vec<Entry> {
         for merge in merges {
             let maps = match merge.value {
                 Value::Seq(items) => items,
@@ -180,7 +195,8 @@ impl<'a> Builder<'a> {
                         entries.extend(more.into_iter().filter(new));
                     }
                     _ => self.problems.push(
-                        Problem::new(format!("`<<` takes a map or a list of maps, not {map}")).at(map.span.clone()),
+                        Problem::new(format!("`<<` takes a map or a list of maps, not {map}"))
+                            .at(map.span.clone()),
                     ),
                 }
             }
@@ -250,7 +266,9 @@ fn read_key(node: Node, merge: bool, seen: &mut HashMap<String, usize>, problems
 }
 
 fn too_deep(span: Span) -> Problem {
-    Problem::new("values are nested too deeply here").at(span).hint(format!("at most {DEEPEST} levels, anchors written out"))
+    Problem::new("values are nested too deeply here")
+        .at(span)
+        .hint(format!("at most {DEEPEST} levels, anchors written out"))
 }
 
 /// The parser's refusal in plain words.
@@ -262,42 +280,73 @@ fn syntax(error: &ScanError, text: &str, file: &str) -> Problem {
     let indent = &line[..line.len() - line.trim_start().len()];
     if let Some(tab) = indent.find('\t') {
         span.column = tab + 1;
-        return Problem::new("a tab is used for indentation").at(span).hint("YAML indents with spaces: replace each tab by two");
+        return Problem::new("a tab is used for indentation")
+            .at(span)
+            .hint("YAML indents with spaces: replace each tab by two");
     }
-    if matches!(error.kind(), K::MappingValueNotAllowed | K::InvalidColonPlacement | K::ExpectedFlowSequenceSeparator)
-        && let Some((bracket, line, column)) = open_bracket(text, mark.index())
+    if matches!(
+        error.kind(),
+        K::MappingValueNotAllowed | K::InvalidColonPlacement | K::ExpectedFlowSequenceSeparator
+    ) && let Some((bracket, line, column)) = open_bracket(text, mark.index())
         && line < span.line
     {
         let close = if bracket == '[' { ']' } else { '}' };
         let span = Span { line, column, ..span };
-        return Problem::new(format!("this `{bracket}` is not closed")).at(span).hint(format!("close it with `{close}`"));
+        return Problem::new(format!("this `{bracket}` is not closed"))
+            .at(span)
+            .hint(format!("close it with `{close}`"));
     }
     let (message, hint) = match error.kind() {
-        K::TabNotAllowed | K::TabInBlockIndentation | K::TabInIndentation | K::TabInPlainScalar | K::TabAtBlockScalarStart => {
+        K::TabNotAllowed
+        | K::TabInBlockIndentation
+        | K::TabInIndentation
+        | K::TabInPlainScalar
+        | K::TabAtBlockScalarStart => {
             ("a tab stands where YAML wants spaces", "replace each tab by two spaces")
         }
         K::UnexpectedEofFlowSequence | K::ExpectedFlowSequenceSeparator => {
             ("this list is not closed, or a comma is missing", "lists are written `[a, b]`")
         }
-        K::UnexpectedEofFlowMapping | K::UnexpectedEofImplicitFlowMapping | K::ExpectedFlowMappingSeparator => {
+        K::UnexpectedEofFlowMapping
+        | K::UnexpectedEofImplicitFlowMapping
+        | K::ExpectedFlowMappingSeparator => {
             ("this map is not closed, or a comma is missing", "maps are written `{a: 1, b: 2}`")
         }
-        K::UnclosedFlowCollection { .. } | K::MismatchedFlowCollectionEnd { .. } | K::MisplacedFlowCollectionEnd => {
+        K::UnclosedFlowCollection { .. }
+        | K::MismatchedFlowCollectionEnd { .. }
+        | K::MisplacedFlowCollectionEnd => {
             ("a bracket has no partner", "every `[` needs its `]`, every `{` its `}`")
         }
-        K::UnclosedQuotedScalar | K::DocumentIndicatorInQuotedScalar => ("a quote is not closed", "end the text with the quote it began with"),
-        K::UnknownQuotedScalarEscape => ("an unknown `\\` escape", "in double quotes a backslash is written `\\\\`; single quotes take it as it is"),
-        K::UnknownAnchor => ("this anchor is not defined above", "define it with `&name` before it is used as `*name`"),
-        K::MappingValueNotAllowed | K::InvalidColonPlacement => {
-            ("a `:` stands where no key can be", "check the indentation, and put text that contains `: ` in quotes")
+        K::UnclosedQuotedScalar | K::DocumentIndicatorInQuotedScalar => {
+            ("a quote is not closed", "end the text with the quote it began with")
         }
-        K::SimpleKeyExpected | K::InvalidSimpleKey => ("a key without its `:`, or text that is indented too little", "write `key: value`"),
-        K::ExpectedBlockMappingKey | K::InvalidIndentation | K::ExpectedBlockSequenceEntry | K::BlockSequenceEntryNotAllowed => {
-            ("the indentation does not fit the lines above", "entries of one map or list begin in the same column")
+        K::UnknownQuotedScalarEscape => (
+            "an unknown `\\` escape",
+            "in double quotes a backslash is written `\\\\`; single quotes take it as it is",
+        ),
+        K::UnknownAnchor => {
+            ("this anchor is not defined above", "define it with `&name` before it is used as `*name`")
         }
+        K::MappingValueNotAllowed | K::InvalidColonPlacement => (
+            "a `:` stands where no key can be",
+            "check the indentation, and put text that contains `: ` in quotes",
+        ),
+        K::SimpleKeyExpected | K::InvalidSimpleKey => {
+            ("a key without its `:`, or text that is indented too little", "write `key: value`")
+        }
+        K::ExpectedBlockMappingKey
+        | K::InvalidIndentation
+        | K::ExpectedBlockSequenceEntry
+        | K::BlockSequenceEntryNotAllowed => (
+            "the indentation does not fit the lines above",
+            "entries of one map or list begin in the same column",
+        ),
         K::RecursionLimitExceeded => return too_deep(span),
         K::UnexpectedCharacter { .. } => ("a character that cannot stand here", "put the text in quotes"),
-        _ => ("this is not valid YAML", "check the indentation, and put text with special characters in quotes"),
+        _ => (
+            "this is not valid YAML",
+            "check the indentation, and put text with special characters in quotes",
+        ),
     };
     Problem::new(message).at(span).hint(hint)
 }

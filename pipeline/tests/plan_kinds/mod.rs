@@ -105,6 +105,9 @@ pub struct PhotosOptions {
     /// Whether to look into folders inside folders
     #[serde(default)]
     deep: bool,
+    /// A further column of text
+    #[serde(default)]
+    carry: Option<String>,
 }
 
 fn two_classes() -> Vec<String> {
@@ -125,16 +128,22 @@ impl Stage for Photos {
     type Options = PhotosOptions;
 
     fn about(&self) -> About {
-        let columns = &[("image", "binary", "the picture"), ("label", "int32", "class"), ("eval_label", "int32", "class")];
+        let columns = &[
+            ("image", "binary", "the picture"),
+            ("label", "int32", "class"),
+            ("eval_label", "int32", "class"),
+        ];
         about!("photos", Source, "Pictures from a folder", false, columns)
     }
 
     fn plan(&self, options: PhotosOptions, _: &Inputs) -> Result<Planned, Problem> {
-        if let Some((folder, class)) = options.labels.map.iter().find(|(_, class)| !options.classes.contains(class)) {
+        if let Some((folder, class)) =
+            options.labels.map.iter().find(|(_, class)| !options.classes.contains(class))
+        {
             let problem = Problem::new(format!("folder `{folder}` maps to `{class}`, which is no class"));
             return Err(problem.option(&format!("labels.map.{folder}")).hint("list it in `classes`"));
         }
-        let adds = vec![
+        let mut adds = vec![
             Arc::new(Field::new("domain", DataType::Utf8, false)),
             class("label", &options.classes),
             class("eval_label", &options.classes),
@@ -142,6 +151,7 @@ impl Stage for Photos {
             Arc::new(Field::new("image_digest", DataType::FixedSizeBinary(16), true)),
             linked_field("image", "uri", "image_digest"),
         ];
+        adds.extend(options.carry.as_deref().map(text));
         Ok(Planned::new(&[], adds, Work::Source(Arc::new(Idle))))
     }
 }
@@ -245,7 +255,13 @@ impl Stage for Train {
     type Options = TrainOptions;
 
     fn about(&self) -> About {
-        about!("train", Table, "Learns from labels, provides `weights`", false, &[("prediction", "int32", "class")])
+        about!(
+            "train",
+            Table,
+            "Learns from labels, provides `weights`",
+            false,
+            &[("prediction", "int32", "class")]
+        )
     }
 
     fn plan(&self, _: TrainOptions, _: &Inputs) -> Result<Planned, Problem> {
@@ -285,7 +301,8 @@ impl Stage for Score {
         about!("score", Table, "Compares with the truth", true, &[])
     }
 
-    fn plan(&self, _: NoOptions, _: &Inputs) -> Result<Planned, Problem> {
+    fn plan(&self, _: NoOptions, inputs: &Inputs) -> Result<Planned, Problem> {
+        inputs.column_as("prediction", "int32", |kind| *kind == DataType::Int32)?;
         Ok(Planned::new(&["prediction", "eval_label"], Vec::new(), Work::Table(Arc::new(Idle))))
     }
 }
