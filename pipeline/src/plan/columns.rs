@@ -69,7 +69,7 @@ fn differ(stage: &str, one: (&str, &FieldRef), other: (&str, &FieldRef)) -> Opti
         return said("the type", type_words(one.1.data_type()), type_words(other.1.data_type()));
     }
     let keys: BTreeSet<&String> = one.1.metadata().keys().chain(other.1.metadata().keys()).collect();
-    let key = keys.into_iter().find(|key| one.1.metadata().get(*key) != other.1.metadata().get(*key))?;
+    let key = keys.into_iter().find(|&key| one.1.metadata().get(key) != other.1.metadata().get(key))?;
     let value =
         |field: &FieldRef| field.metadata().get(key).map_or("none".to_owned(), |value| format!("`{value}`"));
     said(&format!("`{key}`"), value(one.1), value(other.1))

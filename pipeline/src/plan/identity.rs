@@ -97,11 +97,7 @@ fn hide(value: &mut Json, typed: &Node, texts: &mut Vec<String>) {
 
 fn hide_texts(value: &mut Json, texts: &[String]) {
     match value {
-        Json::String(text) => {
-            if texts.contains(text) {
-                *text = redacted(text);
-            }
-        }
+        Json::String(text) if texts.contains(text) => *text = redacted(text),
         Json::Array(items) => items.iter_mut().for_each(|item| hide_texts(item, texts)),
         Json::Object(map) => map.values_mut().for_each(|value| hide_texts(value, texts)),
         _ => {}

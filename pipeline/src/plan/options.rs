@@ -45,6 +45,9 @@ struct Walk<'a> {
 
 type Path = Vec<String>;
 
+/// A bound's name in the schema and in words, and whether a value keeps it.
+type Bound = (&'static str, &'static str, fn(f64, f64) -> bool);
+
 impl Walk<'_> {
     fn value(&mut self, shape: Shape<'_>, node: &Node, path: &mut Path) -> Json {
         self.steps += 1;
@@ -218,7 +221,7 @@ impl Walk<'_> {
 
     fn range(&mut self, shape: Shape<'_>, value: f64, node: &Node, path: &Path) {
         let bound = |key: &str| shape.get(key).and_then(|bound| Some((bound.as_f64()?, plain(bound))));
-        let checks: [(&str, &str, fn(f64, f64) -> bool); 4] = [
+        let checks: [Bound; 4] = [
             ("minimum", "at least", |v, b| v >= b),
             ("exclusiveMinimum", "more than", |v, b| v > b),
             ("maximum", "at most", |v, b| v <= b),

@@ -198,7 +198,7 @@ impl<'a> Planner<'a> {
     /// A kind's own problem: at its option where it names one, at the stage otherwise.
     fn placed(&self, mut problem: Problem, spec: &StageSpec, arriving: &SchemaRef) -> Problem {
         if let Some(column) = &problem.column {
-            problem.hint = Some(who_adds(column, arriving, self.registry));
+            problem.hint = Some(who_adds(&column.0, arriving, self.registry));
         }
         if problem.span.is_none() {
             let place = spec.config.place(&problem.option).unwrap_or(&spec.name.span);
