@@ -135,8 +135,7 @@ fn options(kind: &dyn Kind) -> Json {
         map.remove("$schema");
         map.insert("title".into(), format!("Options of {}", about.kind).into());
         map.insert("description".into(), about.summary.into());
-        let empty =
-            map.get("required").and_then(Json::as_array).is_none_or(|required| required.is_empty());
+        let empty = map.get("required").and_then(Json::as_array).is_none_or(|required| required.is_empty());
         if empty && map.get("type").is_some_and(|kind| kind == "object") {
             map.insert("type".into(), json!(["object", "null"]));
         }
