@@ -36,12 +36,16 @@ pub struct Problem {
     /// For problems inside a stage's `config`: the path of the option, outermost first (`["labels", "map"]`).
     pub option: Vec<String>,
     /// The input column that is missing, so that the planner can say which kind adds one.
-    pub column: Option<String>,
+    pub column: Option<Box<MissingColumn>>,
     /// What is wrong, literals in backticks, no full stop.
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
 }
+
+/// The name of an input column that no stage adds; boxed, so that a `Result` with a problem stays small.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MissingColumn(pub String);
 
 /// `file:line:column: message`, and the hint on a line of its own.
 impl fmt::Display for Problem {
@@ -68,7 +72,7 @@ impl Problem {
 
     /// Names the input column that is missing.
     pub fn column(mut self, name: &str) -> Self {
-        self.column = Some(name.to_owned());
+        self.column = Some(Box::new(MissingColumn(name.to_owned())));
         self
     }
 

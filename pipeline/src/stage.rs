@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch};
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -89,6 +89,23 @@ impl Inputs {
                 .column(name)
                 .hint(format!("columns that arrive: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
         })
+    }
+
+    /// The column of that name if its type fits; `wanted` says which types do ("int32", "a tensor").
+    pub fn column_as(
+        &self,
+        name: &str,
+        wanted: &str,
+        fits: impl Fn(&DataType) -> bool,
+    ) -> Result<&FieldRef, Problem> {
+        let field = self.column(name)?;
+        if fits(field.data_type()) {
+            return Ok(field);
+        }
+        let arrives = crate::plan::type_words(field.data_type());
+        let stage = &self.stage;
+        let message = format!("stage `{stage}` needs column `{name}` to be {wanted}, but it arrives as {arrives}");
+        Err(Problem::new(message).hint("look at the stage that adds it"))
     }
 
     /// A path of the file, absolute or relative to the file's folder.

@@ -1,11 +1,29 @@
 //! What is a pipeline once resolved? An immutable graph of planned stages, in an order in which every stage comes after its inputs.
+//!
+//! [`plan`] is pure: it reads no rows and writes nothing. It looks at the whole pipeline and reports every problem at
+//! once, each at its place; a stage that could not be planned silences those behind it, so that one mistake is one message.
 
-use std::path::PathBuf;
+mod columns;
+mod graph;
+mod identity;
+pub mod manual;
+mod options;
+mod resolve;
+pub mod schema;
+mod shape;
+
+use std::path::{Path, PathBuf};
 
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
-use crate::error::Span;
+pub use self::columns::SCORING_COLUMN;
+pub(crate) use self::columns::type_words;
+pub(crate) use self::identity::redacted;
+pub use self::resolve::plan;
+use crate::error::{Problem, Span};
+use crate::registry::Registry;
+use crate::spec::{self, Spec};
 use crate::stage::Planned;
 
 /// A pipeline, resolved and checked as a whole.
@@ -36,10 +54,14 @@ pub struct PlannedStage {
     pub input_schema: SchemaRef,
     /// Columns that leave, `id` first.
     pub schema: SchemaRef,
-    /// Options with every default written out.
+    /// Options with every default written out, as the stage takes them. May hold values of the environment: not for records.
     pub options: Value,
-    /// The options that count: without those marked `x-identity: false`.
+    /// The options that count: without those marked `x-identity: false`, keys sorted, a digest in place of every value of
+    /// the environment. Fit for records.
     pub identity_options: Value,
+    /// The artifacts it needs, in the order of [`Planned::needs`], each with the index in [`Plan::stages`] of the stage
+    /// that provides it.
+    pub artifacts: Vec<(String, usize)>,
     /// The work.
     pub planned: Planned,
     /// What to do with rows that fail.
@@ -58,4 +80,55 @@ pub enum OnError {
     },
     /// Fails at the first.
     Fail,
+}
+
+/// Reads a file and plans one of its pipelines; problems of both at once. Paths in the file start from its folder.
+pub fn open(
+    path: &Path,
+    pipeline: Option<&str>,
+    sets: &[String],
+    registry: &Registry,
+    until: Option<&str>,
+) -> Result<(Spec, Plan), Vec<Problem>> {
+    open_read(spec::load_lenient(path, sets), pipeline, registry, folder(path), until)
+}
+
+/// Like [`open`], of a file already read leniently.
+pub fn open_read(
+    (spec, mut problems): (Option<Spec>, Vec<Problem>),
+    pipeline: Option<&str>,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<(Spec, Plan), Vec<Problem>> {
+    let Some(spec) = spec else { return Err(problems) };
+    match plan(&spec, pipeline, registry, base, until) {
+        Ok(plan) if problems.is_empty() => return Ok((spec, plan)),
+        Ok(_) => {}
+        Err(more) => problems.extend(more),
+    }
+    Err(spec::in_order(problems))
+}
+
+/// Every problem of a file, all of its pipelines planned.
+pub fn check(path: &Path, sets: &[String], registry: &Registry) -> Vec<Problem> {
+    let (spec, mut problems) = spec::load_lenient(path, sets);
+    if let Some(spec) = spec {
+        problems.extend(check_spec(&spec, registry, folder(path)));
+    }
+    spec::in_order(problems)
+}
+
+/// Every problem of the pipelines of a file already read.
+pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem> {
+    let plans = spec.pipelines.iter().map(|pipeline| resolve::pipeline(pipeline, registry, base, None));
+    spec::in_order(plans.filter_map(Result::err).flatten().collect())
+}
+
+/// The folder of a pipeline file.
+fn folder(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
 }

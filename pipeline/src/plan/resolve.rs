@@ -1,0 +1,418 @@
+//! How does a spec become a plan? Options, edges, columns and artifacts, checked in that order for all stages.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use arrow::datatypes::{Schema, SchemaRef};
+use serde_json::{Value as Json, json};
+
+use super::columns::{check, output, union, who_adds};
+use super::graph::{self, Graph};
+use super::identity::{recorded, strip};
+use super::options;
+use super::{OnError, Plan, PlannedStage};
+use crate::error::{Problem, Span};
+use crate::registry::{Kind, Registry};
+use crate::spec::words::{list, suggest};
+use crate::spec::{PipelineSpec, Spec, StageSpec, in_order};
+use crate::stage::{About, Inputs, Shape};
+
+/// Plans a pipeline of the file: the one named, or its `default`, or its only one. `until` keeps that stage and what it
+/// needs. Relative paths in the file start from `base`. What the reading of the file has reported is not reported again: of
+/// a spec read leniently the error may be empty.
+pub fn plan(
+    spec: &Spec,
+    pipeline_name: Option<&str>,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<Plan, Vec<Problem>> {
+    if spec.pipelines.is_empty() {
+        return Err(Vec::new());
+    }
+    let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
+    let mut problems: Vec<Problem> = Vec::new();
+    for (stage, span) in
+        spec.sets.iter().filter(|(name, _)| !chosen.stages.iter().any(|stage| stage.name.text == *name))
+    {
+        let hint = suggest(stage, "stages", chosen.stages.iter().map(|stage| stage.name.text.as_str()));
+        let message = format!("pipeline `{}` has no stage `{stage}`", chosen.name.text);
+        problems.push(Problem::new(message).at(span.clone()).hint(hint));
+    }
+    match pipeline(chosen, registry, base, until) {
+        Ok(plan) if problems.is_empty() => Ok(plan),
+        Ok(_) => Err(problems),
+        Err(more) => {
+            problems.extend(more);
+            Err(in_order(problems))
+        }
+    }
+}
+
+fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
+    let names = spec.pipelines.iter().map(|pipeline| pipeline.name.text.as_str());
+    let (message, name, span) = match (name, &spec.default, &spec.pipelines[..]) {
+        (Some(name), _, _) => {
+            (format!("the file has no pipeline `{name}`"), name, Span::argument(&spec.file))
+        }
+        (None, Some(default), _) => {
+            let message =
+                format!("`default` names the pipeline `{}`, which is not in the file", default.text);
+            (message, default.text.as_str(), default.span.clone())
+        }
+        (None, None, [only]) => return Ok(only),
+        (None, None, _) => {
+            let problem =
+                Problem::new("the file does not say which pipeline is meant").at(Span::argument(&spec.file));
+            return Err(
+                problem.hint(format!("name one, or write `default: NAME`; pipelines: {}", list(names)))
+            );
+        }
+    };
+    let problem = || Problem::new(message).at(span).hint(suggest(name, "pipelines", names));
+    spec.pipeline(name).ok_or_else(problem)
+}
+
+/// Plans one pipeline.
+pub(super) fn pipeline(
+    spec: &PipelineSpec,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<Plan, Vec<Problem>> {
+    let mut planner = Planner::new(spec, registry, base);
+    for at in planner.graph.order.clone() {
+        planner.stage(at);
+    }
+    planner.artifacts();
+    let kept = until.map(|name| planner.until(name));
+    planner.finish(kept.flatten())
+}
+
+/// Which stages provide an artifact, among those upstream.
+type Provided = Rc<BTreeMap<String, BTreeSet<usize>>>;
+
+struct Planner<'a> {
+    spec: &'a PipelineSpec,
+    registry: &'a Registry,
+    base: &'a Path,
+    graph: Graph,
+    kinds: Vec<Option<KindOf<'a>>>,
+    done: Vec<Option<Done>>,
+    problems: Vec<Problem>,
+}
+
+/// The kind of a stage, with its options as checked against the schema: `None` where they are wrong.
+#[derive(Clone)]
+struct KindOf<'a> {
+    kind: &'a Arc<dyn Kind>,
+    about: Rc<About>,
+    schema: Rc<Json>,
+    options: Option<Json>,
+}
+
+struct Done {
+    stage: PlannedStage,
+    provided: Provided,
+    arriving: Provided,
+}
+
+impl<'a> Planner<'a> {
+    fn new(spec: &'a PipelineSpec, registry: &'a Registry, base: &'a Path) -> Self {
+        let mut problems = Vec::new();
+        let kinds = read_kinds(spec, registry, &mut problems);
+        let source: Vec<Option<bool>> =
+            kinds.iter().map(|kind| kind.as_ref().map(|kind| kind.about.shape == Shape::Source)).collect();
+        let abouts = registry.kinds().map(|kind| kind.about());
+        let sources: Vec<&str> =
+            abouts.filter(|about| about.shape == Shape::Source).map(|about| about.kind).collect();
+        let graph = graph::build(&spec.stages, &source, &sources, &mut problems);
+        let done = spec.stages.iter().map(|_| None).collect();
+        Planner { spec, registry, base, graph, kinds, done, problems }
+    }
+
+    /// Plans one stage whose inputs have been tried before it.
+    fn stage(&mut self, at: usize) {
+        let spec = &self.spec.stages[at];
+        let Some(KindOf { kind, about, schema, options: Some(typed) }) = self.kinds[at].take() else {
+            return;
+        };
+        let inputs = &self.graph.inputs[at];
+        if spec.broken || self.graph.broken[at] || inputs.iter().any(|&input| self.done[input].is_none()) {
+            return;
+        }
+        let before: Vec<&Done> = inputs.iter().filter_map(|&input| self.done[input].as_ref()).collect();
+        let arriving = arriving_artifacts(&before);
+        let (input_schema, disagree) = self.columns_of(spec, &before);
+        if !disagree.is_empty() {
+            self.problems.extend(disagree);
+            return;
+        }
+        let given = Inputs {
+            stage: spec.name.text.clone(),
+            schema: input_schema.clone(),
+            artifacts: arriving.keys().cloned().collect(),
+            base: self.base.to_path_buf(),
+        };
+        let (planned, options) = match kind.plan(&typed, &given) {
+            Ok(planned) => planned,
+            Err(problem) => {
+                let problem = self.placed(problem, spec, &input_schema);
+                self.problems.push(problem);
+                return;
+            }
+        };
+        for problem in check(&spec.name.text, &about, &planned, &input_schema, self.registry) {
+            self.problems.push(problem.at(spec.name.span.clone()));
+        }
+        let provided = with_own(&arriving, at, &planned.provides);
+        let stage = PlannedStage {
+            name: spec.name.text.clone(),
+            kind: about.kind.to_owned(),
+            version: about.version,
+            inputs: inputs.clone(),
+            schema: output(&input_schema, &planned.adds),
+            input_schema,
+            identity_options: recorded(&strip(&schema, &options), &spec.config),
+            options,
+            artifacts: Vec::new(),
+            planned,
+            on_error: spec.on_error,
+            span: spec.name.span.clone(),
+        };
+        self.done[at] = Some(Done { stage, provided, arriving });
+    }
+
+    fn columns_of(&self, spec: &StageSpec, before: &[&Done]) -> (SchemaRef, Vec<Problem>) {
+        if before.is_empty() {
+            return (Arc::new(Schema::empty()), Vec::new());
+        }
+        let schemas: Vec<_> =
+            before.iter().map(|done| (done.stage.name.as_str(), &done.stage.schema)).collect();
+        let (schema, problems) = union(&spec.name.text, &schemas);
+        (schema, problems.into_iter().map(|problem| problem.at(spec.inputs_span.clone())).collect())
+    }
+
+    /// A kind's own problem: at its option where it names one, at the stage otherwise.
+    fn placed(&self, mut problem: Problem, spec: &StageSpec, arriving: &SchemaRef) -> Problem {
+        if let Some(column) = &problem.column {
+            problem.hint = Some(who_adds(&column.0, arriving, self.registry));
+        }
+        if problem.span.is_none() {
+            let place = spec.config.place(&problem.option).unwrap_or(&spec.name.span);
+            problem.span = Some(place.clone());
+        }
+        problem
+    }
+
+    /// Finds who provides what each stage needs.
+    fn artifacts(&mut self) {
+        let mut found: Vec<(usize, Vec<(String, usize)>)> = Vec::new();
+        let mut problems = Vec::new();
+        for (at, done) in self.done.iter().enumerate() {
+            let Some(done) = done else { continue };
+            let mut artifacts = Vec::new();
+            for name in &done.stage.planned.needs {
+                let providers: Vec<usize> = done.arriving.get(name).into_iter().flatten().copied().collect();
+                match providers[..] {
+                    [one] => artifacts.push((name.clone(), one)),
+                    [] => problems.push(self.nobody_provides(at, name)),
+                    [one, two, ..] => problems.push(self.two_provide(at, name, one, two)),
+                }
+            }
+            if !artifacts.is_empty() {
+                found.push((at, artifacts));
+            }
+        }
+        self.problems.extend(problems);
+        for (at, artifacts) in found {
+            if let Some(done) = &mut self.done[at] {
+                done.stage.artifacts = artifacts;
+            }
+        }
+    }
+
+    fn nobody_provides(&self, at: usize, artifact: &str) -> Problem {
+        let stage = &self.spec.stages[at].name;
+        let provider = self
+            .done
+            .iter()
+            .flatten()
+            .find(|done| done.stage.planned.provides.iter().any(|name| name == artifact));
+        let mentions = |about: &About| {
+            about.summary.contains(artifact)
+                || about.columns.iter().any(|(_, _, meaning)| meaning.contains(artifact))
+        };
+        let hint = match provider {
+            Some(done) => {
+                format!("stage `{}` provides it: `{}` must come behind it", done.stage.name, stage.text)
+            }
+            None => {
+                let own = &self.done[at].as_ref().map(|done| done.stage.kind.clone()).unwrap_or_default();
+                let kinds = self.registry.kinds().map(|kind| kind.about()).filter(|about| about.kind != own);
+                let kinds: Vec<&str> = kinds.filter(mentions).map(|about| about.kind).collect();
+                match kinds.len() {
+                    0 => "put a stage that provides it before this one".to_owned(),
+                    _ => {
+                        format!("put a stage before it that provides it, such as one of kind {}", list(kinds))
+                    }
+                }
+            }
+        };
+        let message = format!(
+            "stage `{}` needs the artifact `{artifact}`, which no stage before it provides",
+            stage.text
+        );
+        Problem::new(message).at(stage.span.clone()).hint(hint)
+    }
+
+    fn two_provide(&self, at: usize, artifact: &str, one: usize, two: usize) -> Problem {
+        let name = |at: usize| &self.spec.stages[at].name.text;
+        let message = format!(
+            "the artifact `{artifact}` reaches `{}` from both `{}` and `{}`",
+            name(at),
+            name(one),
+            name(two)
+        );
+        let hint =
+            "take rows from one of them only, or from a stage that comes behind both and provides it anew";
+        Problem::new(message).at(self.spec.stages[at].inputs_span.clone()).hint(hint)
+    }
+
+    /// The stages that the named one needs, itself included.
+    fn until(&mut self, name: &str) -> Option<Vec<bool>> {
+        let Some(last) = self.spec.stages.iter().position(|stage| stage.name.text == name) else {
+            let hint = suggest(name, "stages", self.spec.stages.iter().map(|stage| stage.name.text.as_str()));
+            let problem = Problem::new(format!("pipeline `{}` has no stage `{name}`", self.spec.name.text));
+            self.problems.push(problem.at(Span::argument(format!("--until {name}"))).hint(hint));
+            return None;
+        };
+        let mut kept = vec![false; self.spec.stages.len()];
+        let mut open = vec![last];
+        while let Some(at) = open.pop() {
+            if !std::mem::replace(&mut kept[at], true) {
+                open.extend(&self.graph.inputs[at]);
+            }
+        }
+        Some(kept)
+    }
+
+    fn finish(mut self, kept: Option<Vec<bool>>) -> Result<Plan, Vec<Problem>> {
+        let complete = self.done.iter().all(Option::is_some);
+        if self.problems.is_empty() && !complete && self.spec.stages.iter().all(|stage| !stage.broken) {
+            let message = format!("pipeline `{}` cannot be planned", self.spec.name.text);
+            self.problems.push(Problem::new(message).at(self.spec.name.span.clone()));
+        }
+        if !self.problems.is_empty() || !complete {
+            return Err(in_order(self.problems));
+        }
+        let order: Vec<usize> = self
+            .graph
+            .order
+            .iter()
+            .copied()
+            .filter(|&at| kept.as_ref().is_none_or(|kept| kept[at]))
+            .collect();
+        let mut position = vec![0; self.done.len()];
+        order.iter().enumerate().for_each(|(new, &old)| position[old] = new);
+        let mut stages = Vec::with_capacity(order.len());
+        for &old in &order {
+            let Some(Done { mut stage, .. }) = self.done[old].take() else { continue };
+            stage.inputs.iter_mut().for_each(|input| *input = position[*input]);
+            stage.artifacts.iter_mut().for_each(|(_, from)| *from = position[*from]);
+            stages.push(stage);
+        }
+        Ok(Plan {
+            pipeline: self.spec.name.text.clone(),
+            description: self.spec.description.clone(),
+            resolved: resolved(self.spec, &stages, &order),
+            stages,
+            base: self.base.to_path_buf(),
+        })
+    }
+}
+
+/// The kind of each stage, its options checked.
+fn read_kinds<'a>(
+    spec: &PipelineSpec,
+    registry: &'a Registry,
+    problems: &mut Vec<Problem>,
+) -> Vec<Option<KindOf<'a>>> {
+    let mut known: BTreeMap<&str, KindOf<'a>> = BTreeMap::new();
+    let mut kinds = Vec::with_capacity(spec.stages.len());
+    for stage in &spec.stages {
+        let Some(name) = &stage.kind else {
+            kinds.push(None);
+            continue;
+        };
+        let Some(kind) = registry.get(&name.text) else {
+            let names = registry.kinds().map(|kind| kind.about().kind).collect::<Vec<_>>();
+            let message = format!("`{}` is of kind `{}`, which does not exist", stage.name.text, name.text);
+            problems
+                .push(Problem::new(message).at(name.span.clone()).hint(suggest(&name.text, "kinds", names)));
+            kinds.push(None);
+            continue;
+        };
+        let of = known.entry(&name.text).or_insert_with(|| KindOf {
+            kind,
+            about: Rc::new(kind.about()),
+            schema: Rc::new(kind.schema()),
+            options: None,
+        });
+        let (options, found) =
+            options::check(&of.schema, &stage.name.text, &name.text, &stage.config, &stage.name.span);
+        kinds.push(Some(KindOf { options: found.is_empty().then_some(options), ..of.clone() }));
+        problems.extend(found);
+    }
+    kinds
+}
+
+/// The artifacts that reach a stage over its inputs.
+fn arriving_artifacts(before: &[&Done]) -> Provided {
+    match before {
+        [] => Provided::default(),
+        [only] => only.provided.clone(),
+        several => {
+            let mut all: BTreeMap<String, BTreeSet<usize>> = BTreeMap::new();
+            for (name, from) in several.iter().flat_map(|done| done.provided.iter()) {
+                all.entry(name.clone()).or_default().extend(from);
+            }
+            Rc::new(all)
+        }
+    }
+}
+
+/// What leaves a stage: its own artifacts take the place of those of the same name.
+fn with_own(arriving: &Provided, at: usize, own: &[String]) -> Provided {
+    if own.is_empty() {
+        return arriving.clone();
+    }
+    let mut all = (**arriving).clone();
+    all.extend(own.iter().map(|name| (name.clone(), BTreeSet::from([at]))));
+    Rc::new(all)
+}
+
+/// The pipeline for the run's record, stages in the order of the plan.
+fn resolved(spec: &PipelineSpec, stages: &[PlannedStage], order: &[usize]) -> Json {
+    let entry = |(stage, &at): (&PlannedStage, &usize)| {
+        let inputs: Vec<&str> = stage.inputs.iter().map(|&input| stages[input].name.as_str()).collect();
+        let mut out = json!({
+            "kind": stage.kind,
+            "version": stage.version,
+            "inputs": inputs,
+            "config": recorded(&stage.options, &spec.stages[at].config),
+        });
+        match stage.on_error {
+            OnError::Fail => out["on_error"] = "fail".into(),
+            OnError::Quarantine { threshold } => {
+                out["on_error"] = "quarantine".into();
+                out["quarantine_threshold"] = threshold.into();
+            }
+        }
+        (stage.name.clone(), out)
+    };
+    let all: serde_json::Map<String, Json> = stages.iter().zip(order).map(entry).collect();
+    json!({ "version": 1, "pipeline": spec.name.text, "description": spec.description, "stages": all })
+}

@@ -1,0 +1,324 @@
+//! Which fields does the file have? The tree read into a [`Spec`], every problem collected on the way.
+
+use super::node::{Entry, Node, Value};
+use super::words::suggest;
+use super::{Name, PipelineSpec, Spec, StageSpec};
+use crate::error::{Problem, Span};
+use crate::plan::OnError;
+
+const FILE: &[&str] = &["version", "default", "vars", "plugins", "pipelines"];
+const FILE_LATER: &[&str] = &["include", "matrix", "tests", "cache", "templates"];
+const PIPELINE: &[&str] = &["description", "stages"];
+const PIPELINE_LATER: &[&str] = &["include", "matrix", "extends", "tests", "cache", "when"];
+const STAGE: &[&str] = &["kind", "inputs", "config", "on_error", "quarantine_threshold"];
+const STAGE_LATER: &[&str] = &["matrix", "extends", "tests", "cache", "when", "template"];
+
+/// The share of rows that may fail where the file says nothing.
+const THRESHOLD: f64 = 0.05;
+
+/// Reads the whole tree; `None` when it is no map at all.
+pub(super) fn read(
+    root: &Node,
+    file: &str,
+    sets: Vec<(String, Span)>,
+    problems: &mut Vec<Problem>,
+) -> Option<Spec> {
+    let mut reader = Reader { problems };
+    match root.value {
+        Value::Map(_) => {}
+        Value::Null => {
+            reader.report(
+                &root.span,
+                "the file is empty",
+                "a pipeline file begins with `version: 1` and has `pipelines:`",
+            );
+            return None;
+        }
+        _ => {
+            let message = format!("the file must be a map with `version` and `pipelines`, not {root}");
+            reader.report(&root.span, message, "begin with `version: 1`");
+            return None;
+        }
+    }
+    let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
+    reader.version(root);
+    reader.plugins(root);
+    let vars = reader
+        .map_field(root, "vars")
+        .unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
+    let pipelines = reader.pipelines(root, misspelt);
+    let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
+    if let Some(default) = &default
+        && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)
+    {
+        let hint = suggest(&default.text, "pipelines", pipelines.iter().map(|p| p.name.text.as_str()));
+        reader.report(
+            &default.span,
+            format!("`default` names the pipeline `{}`, which is not in the file", default.text),
+            hint,
+        );
+    }
+    Some(Spec { file: file.to_owned(), default, vars, pipelines, sets })
+}
+
+struct Reader<'a> {
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Reader<'_> {
+    fn report(&mut self, span: &Span, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(Problem::new(message).at(span.clone()).hint(hint));
+    }
+
+    /// Reports fields that are not known; whether the missing ones may hide among them.
+    fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) -> bool {
+        let mut misspelt = false;
+        for entry in map.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
+            if later.contains(&entry.key.as_str()) {
+                self.later(&entry.span, &format!("`{}`", entry.key));
+            } else {
+                misspelt = true;
+                let hint = suggest(&entry.key, "fields", known.iter().copied());
+                self.report(&entry.span, format!("{whose} has no field `{}`", entry.key), hint);
+            }
+        }
+        misspelt
+    }
+
+    fn later(&mut self, span: &Span, what: &str) {
+        self.report(span, format!("{what} is not there yet in this version"), "remove it for now");
+    }
+
+    fn version(&mut self, root: &Node) {
+        let hint = "this program reads `version: 1`";
+        match root.get("version") {
+            None => {
+                self.report(&root.span, "the file has no `version`", "write `version: 1` in its first line")
+            }
+            Some(node) if node.value == Value::Int(1) => {}
+            Some(node) if matches!(node.value, Value::Int(_)) => {
+                self.report(&node.span, format!("version {node} of the file format is not known"), hint);
+            }
+            Some(node) => {
+                self.report(&node.span, format!("`version` must be the number `1`, not {node}"), hint)
+            }
+        }
+    }
+
+    fn plugins(&mut self, root: &Node) {
+        let Some(node) = root.get("plugins") else { return };
+        match &node.value {
+            Value::Null => {}
+            Value::Seq(items) => items.iter().for_each(|item| self.later(&item.span, "a plugin")),
+            _ => self.report(
+                &node.span,
+                format!("`plugins` must be a list, not {node}"),
+                "write `plugins: []`",
+            ),
+        }
+    }
+
+    /// The map under a key, empty where nothing is written.
+    fn map_field(&mut self, parent: &Node, key: &str) -> Option<Node> {
+        let entry = parent.entry(key)?;
+        match entry.value.value {
+            Value::Map(_) => return Some(entry.value.clone()),
+            Value::Null => {}
+            _ => {
+                let message = format!("`{key}` must be a map, not {}", entry.value);
+                self.report(&entry.value.span, message, format!("write `{key}: {{name: value}}`"));
+            }
+        }
+        Some(Node::new(Value::Map(Vec::new()), entry.span.clone()))
+    }
+
+    fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
+        match &node.value {
+            _ if node.failed => None,
+            Value::Str(text) if !text.is_empty() => {
+                Some(Name { text: text.clone(), span: node.span.clone() })
+            }
+            _ => {
+                self.problems
+                    .push(Problem::new(format!("{what} must be a name, not {node}")).at(node.span.clone()));
+                None
+            }
+        }
+    }
+
+    fn key(&mut self, entry: &Entry, what: &str) -> Name {
+        let fine = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+        if entry.key.is_empty() || !entry.key.chars().all(fine) {
+            let message = format!("`{}` cannot be the name of a {what}", entry.key);
+            self.report(&entry.span, message, "names have letters, digits, `_` and `-`");
+        }
+        Name { text: entry.key.clone(), span: entry.span.clone() }
+    }
+
+    fn pipelines(&mut self, root: &Node, misspelt: bool) -> Vec<PipelineSpec> {
+        let hint = "write `pipelines: {name: {stages: {...}}}`";
+        let Some(entry) = root.entry("pipelines") else {
+            if !misspelt {
+                self.report(&root.span, "the file has no `pipelines`", hint);
+            }
+            return Vec::new();
+        };
+        match &entry.value.value {
+            Value::Map(entries) if !entries.is_empty() => {
+                entries.iter().filter_map(|entry| self.pipeline(entry)).collect()
+            }
+            Value::Map(_) | Value::Null => {
+                self.report(&entry.span, "`pipelines` is empty", hint);
+                Vec::new()
+            }
+            _ => {
+                self.report(
+                    &entry.value.span,
+                    format!("`pipelines` must be a map, not {}", entry.value),
+                    hint,
+                );
+                Vec::new()
+            }
+        }
+    }
+
+    fn pipeline(&mut self, entry: &Entry) -> Option<PipelineSpec> {
+        let name = self.key(entry, "pipeline");
+        let whose = format!("pipeline `{}`", name.text);
+        let node = &entry.value;
+        let hint = "write `stages: {name: {kind: ...}}` in it";
+        let Value::Map(_) = node.value else {
+            self.report(&node.span, format!("{whose} must be a map with `stages`, not {node}"), hint);
+            return None;
+        };
+        let misspelt = self.fields(node, &whose, PIPELINE, PIPELINE_LATER);
+        let mut stages = Vec::new();
+        match node.entry("stages") {
+            None if misspelt => {}
+            None => self.report(&entry.span, format!("{whose} has no `stages`"), hint),
+            Some(field) => match &field.value.value {
+                Value::Map(entries) if !entries.is_empty() => {
+                    stages = entries.iter().map(|e| self.stage(e)).collect()
+                }
+                Value::Map(_) | Value::Null => {
+                    self.report(&field.span, format!("{whose} has no stages"), hint)
+                }
+                _ => self.report(
+                    &field.value.span,
+                    format!("`stages` must be a map, not {}", field.value),
+                    hint,
+                ),
+            },
+        }
+        let description = node.get("description").and_then(|node| self.description(node));
+        Some(PipelineSpec { name, description, stages })
+    }
+
+    fn description(&mut self, node: &Node) -> Option<String> {
+        match &node.value {
+            Value::Str(text) if node.env => Some(crate::plan::redacted(text)),
+            Value::Str(text) => Some(text.clone()),
+            Value::Null => None,
+            _ => {
+                self.report(
+                    &node.span,
+                    format!("`description` must be text, not {node}"),
+                    "put it in quotes",
+                );
+                None
+            }
+        }
+    }
+
+    fn stage(&mut self, entry: &Entry) -> StageSpec {
+        let before = self.problems.len();
+        let name = self.key(entry, "stage");
+        let whose = format!("stage `{}`", name.text);
+        let node = &entry.value;
+        let hint = "write `kind:` in it";
+        let map = matches!(node.value, Value::Map(_));
+        let mut misspelt = false;
+        if map {
+            misspelt = self.fields(node, &whose, STAGE, STAGE_LATER);
+        } else {
+            self.report(&node.span, format!("{whose} must be a map with `kind`, not {node}"), hint);
+        }
+        let kind = match node.get("kind") {
+            Some(kind) => self.name(kind, "`kind`"),
+            None => {
+                if map && !misspelt {
+                    self.report(&entry.span, format!("{whose} has no `kind`"), hint);
+                }
+                None
+            }
+        };
+        let config = self.map_field(node, "config");
+        let inputs_span = node.entry("inputs").map_or(&entry.span, |field| &field.span).clone();
+        StageSpec {
+            inputs: node.get("inputs").and_then(|inputs| self.inputs(inputs)),
+            inputs_span,
+            config: config.unwrap_or_else(|| Node::new(Value::Map(Vec::new()), entry.span.clone())),
+            on_error: self.on_error(node),
+            kind,
+            name,
+            broken: self.problems.len() > before || node.any_failed(),
+        }
+    }
+
+    fn inputs(&mut self, node: &Node) -> Option<Vec<Name>> {
+        match &node.value {
+            Value::Null => None,
+            Value::Seq(items) => Some(items.iter().filter_map(|item| self.name(item, "an input")).collect()),
+            Value::Map(_) => {
+                self.report(
+                    &node.span,
+                    "inputs by name (ports) are not there yet in this version",
+                    "write a list: `inputs: [a, b]`",
+                );
+                None
+            }
+            _ => self.name(node, "`inputs`").map(|name| vec![name]),
+        }
+    }
+
+    fn on_error(&mut self, stage: &Node) -> OnError {
+        let threshold = self.threshold(stage);
+        let fail = match stage.get("on_error") {
+            None => false,
+            Some(node) => match node.as_str() {
+                Some("quarantine") => false,
+                Some("fail") => true,
+                _ if node.failed => false,
+                _ => {
+                    let message = format!("`on_error` must be `quarantine` or `fail`, not {node}");
+                    let hint = suggest(node.as_str().unwrap_or_default(), "values", ["quarantine", "fail"]);
+                    self.report(&node.span, message, hint);
+                    false
+                }
+            },
+        };
+        if let (true, Some(entry)) = (fail, stage.entry("quarantine_threshold")) {
+            let message = "`quarantine_threshold` has no effect where `on_error` is `fail`";
+            self.report(&entry.span, message, "remove one of the two");
+        }
+        if fail { OnError::Fail } else { OnError::Quarantine { threshold } }
+    }
+
+    fn threshold(&mut self, stage: &Node) -> f64 {
+        let Some(node) = stage.get("quarantine_threshold") else { return THRESHOLD };
+        let number = match node.value {
+            Value::Int(int) => Some(int as f64),
+            Value::Float(float) => Some(float),
+            _ => None,
+        };
+        match number {
+            _ if node.failed => THRESHOLD,
+            Some(share) if (0.0..=1.0).contains(&share) => share,
+            _ => {
+                let message = format!("`quarantine_threshold` must be a number from 0 to 1, not {node}");
+                self.report(&node.span, message, "it is a share of the rows: 5% is `0.05`");
+                THRESHOLD
+            }
+        }
+    }
+}
