@@ -7,7 +7,6 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::context::Context;
-use super::stage_run::provider;
 use super::table::{TableRecord, entry};
 use super::table_rows::TableRows;
 use super::{Options, State, identity};
@@ -59,8 +58,8 @@ pub fn predict(
     let loader = Loader::new(registry.clone());
     let mut known: Vec<Known> = Vec::new();
     let mut forecasts = Vec::new();
-    for (at, stage) in plan.stages.iter().enumerate() {
-        let look = Look { plan, state, options, loader: &loader, at, stage };
+    for stage in &plan.stages {
+        let look = Look { state, options, loader: &loader, stage };
         let (forecast, output) = look.stage(&known)?;
         forecasts.push(forecast);
         known.push(output);
@@ -69,11 +68,9 @@ pub fn predict(
 }
 
 struct Look<'a> {
-    plan: &'a Plan,
     state: &'a State,
     options: &'a Options,
     loader: &'a Loader,
-    at: usize,
     stage: &'a PlannedStage,
 }
 
@@ -112,9 +109,8 @@ impl Look<'_> {
     }
 
     fn artifacts(&self, known: &[Known]) -> Option<BTreeMap<String, Digest>> {
-        let needed = self.stage.planned.needs.iter().map(|name| {
-            let from = provider(self.plan, self.at, name)?;
-            Some((name.clone(), *known[from].artifacts.as_ref()?.get(name)?))
+        let needed = self.stage.artifacts.iter().map(|(name, from)| {
+            Some((name.clone(), *known[*from].artifacts.as_ref()?.get(name)?))
         });
         needed.collect()
     }

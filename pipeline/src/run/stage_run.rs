@@ -81,12 +81,10 @@ impl<'a> Shared<'a> {
         self.changed.notify_all();
     }
 
-    /// Digests of the artifacts that a stage needs, from the nearest stages upstream, once those are done.
+    /// Digests of the artifacts that a stage needs, once the stages that provide them are done.
     fn artifacts(&self, at: usize) -> Result<BTreeMap<String, Digest>, Error> {
         let mut found = BTreeMap::new();
-        for name in &self.plan.stages[at].planned.needs {
-            let provider = provider(self.plan, at, name)
-                .ok_or_else(|| Error::Internal(format!("no stage provides the artifact `{name}`")))?;
+        for &(ref name, provider) in &self.plan.stages[at].artifacts {
             let mut finished = self.finished.lock().unwrap_or_else(|p| p.into_inner());
             while !finished[provider] {
                 self.control.check()?;
@@ -119,18 +117,6 @@ impl<'a> Shared<'a> {
             Shape::Map | Shape::Table => self.expected(at),
         }
     }
-}
-
-/// The nearest stage upstream that provides an artifact.
-pub fn provider(plan: &Plan, at: usize, artifact: &str) -> Option<usize> {
-    let mut frontier = std::collections::VecDeque::from(plan.stages[at].inputs.clone());
-    while let Some(from) = frontier.pop_front() {
-        if plan.stages[from].planned.provides.iter().any(|name| name == artifact) {
-            return Some(from);
-        }
-        frontier.extend(&plan.stages[from].inputs);
-    }
-    None
 }
 
 /// A stage at work.

@@ -251,6 +251,7 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
             schema: Arc::new(Schema::new(fields)),
             options: full,
             identity_options,
+            artifacts: Vec::new(),
             planned,
             on_error: OnError::Quarantine { threshold: 0.5 },
             span: Default::default(),
