@@ -1,1 +1,40 @@
 //! The affectflow program as a library, so that a crate of your own can add stages and keep every command.
+//!
+//! ```no_run
+//! use affectflow::{main_with, pipeline::Registry};
+//!
+//! fn add_mine(registry: &mut Registry) {
+//!     // registry.add(MyStage);
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     main_with(add_mine)
+//! }
+//! ```
+//!
+//! Architecture invariant: this crate is the only one that prints or ends the process. Data goes to standard output,
+//! everything else to standard error.
+
+mod cli;
+mod commands;
+mod exit;
+mod project;
+mod view;
+
+use std::process::ExitCode;
+
+pub use affectflow_pipeline as pipeline;
+use affectflow_pipeline::Registry;
+pub use affectflow_stages as stages;
+
+/// Runs the command line with the built-in kinds and those that `add` registers.
+pub fn main_with(add: impl FnOnce(&mut Registry)) -> ExitCode {
+    let mut registry = Registry::new();
+    affectflow_stages::register(&mut registry);
+    add(&mut registry);
+    let cli = cli::parse();
+    match commands::dispatch(cli, &registry) {
+        Ok(exit) => exit.into(),
+        Err(failure) => failure.report().into(),
+    }
+}

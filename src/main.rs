@@ -1,2 +1,5 @@
 //! The affectflow program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    affectflow::main_with(|_| {})
+}

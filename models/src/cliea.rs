@@ -1,4 +1,5 @@
-//! Which emotion word fits the picture best: counterfactual language-image emotion alignment (KCDP, method §4).
+//! Which emotion word fits the picture best: counterfactual language-image emotion alignment (KCDP,
+//! docs/method.md §4).
 //!
 //! For every class c the label tokens `E_c` and the picture's knowledge k attend to each other in one multi-head
 //! attention (torch's `MultiheadAttention`, names alike); the mean over its tokens is the scene `s_c`, and the score is

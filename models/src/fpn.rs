@@ -2,7 +2,7 @@
 //!
 //! torchvision's FPN (1×1 laterals, nearest top-down addition, zero-padded 3×3, biases, no norm or activation) is
 //! affine in its inputs; with pooling behind it, it is a function of the statistics of [`crate::statistics`], exact in
-//! value and in gradient (method §9). Weight names are torchvision's: `inner_blocks.l.0`, `layer_blocks.l.0`.
+//! value and in gradient (docs/method.md §9). Weight names are torchvision's: `inner_blocks.l.0`, `layer_blocks.l.0`.
 
 use candle_core::{Device, Result, Tensor, bail};
 

@@ -1,4 +1,4 @@
-//! What do the heads minimise (method §5)?
+//! What do the heads minimise (docs/method.md §5)?
 //!
 //! `L = sup·CE + ccl·L_ccl + target·CE(pseudo) + balance·L_bal`; `L_ccl` is cross entropy over the alignment scores of
 //! the source.

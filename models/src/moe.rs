@@ -1,4 +1,5 @@
-//! Which emotion does the visual vector (and the text behind it) show: KCDP's mixture of experts (method §3, Head).
+//! Which emotion does the visual vector (and the text behind it) show: KCDP's mixture of experts
+//! (docs/method.md §3.4).
 //!
 //! A gate picks the two best of four small networks and adds their answers, each times its gate weight, which is not
 //! renormalised. Two balance losses: Switch (Fedus et al. 2021) and the one of KCDP's code, which evens out rank 1

@@ -1,8 +1,8 @@
 //! What must be remembered of a feature map so that a pooled FPN can be trained on it exactly?
 //!
-//! Nine numbers a channel (method §9): the mean, the means of the border rows and columns, and the corner pixels.
-//! They are what a zero-padded 3×3 convolution followed by global averaging can see, and nearest upsampling by a whole
-//! factor leaves all nine unchanged.
+//! Nine numbers a channel (docs/method.md §9): the mean, the means of the border rows and columns, and the corner
+//! pixels. They are what a zero-padded 3×3 convolution followed by global averaging can see, and nearest upsampling by
+//! a whole factor leaves all nine unchanged.
 
 use candle_core::{DType, Result, Tensor, bail};
 

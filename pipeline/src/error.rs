@@ -17,7 +17,11 @@ pub struct Span {
 
 impl fmt::Display for Span {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.line == 0 { write!(f, "{}", self.file) } else { write!(f, "{}:{}:{}", self.file, self.line, self.column) }
+        if self.line == 0 {
+            write!(f, "{}", self.file)
+        } else {
+            write!(f, "{}:{}:{}", self.file, self.line, self.column)
+        }
     }
 }
 
@@ -171,7 +175,9 @@ pub enum Error {
         hint: Option<String>,
     },
     /// More rows of a stage failed than its threshold allows.
-    #[error("stage `{stage}` failed on {failed} of {rows} rows, more than its threshold of {percent}%; first: row `{id}`: {error}")]
+    #[error(
+        "stage `{stage}` failed on {failed} of {rows} rows, more than its threshold of {percent}%; first: row `{id}`: {error}"
+    )]
     TooManyFailed {
         /// Its name in the file.
         stage: String,

@@ -1,8 +1,11 @@
 //! What happens during a run, told as it happens: the lines of `events.jsonl`, of `--json` and of the progress bars.
 
-use std::sync::Arc;
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+use std::time::SystemTime;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 /// One thing that happened. Serialised with its `type` in snake case.
 #[derive(Debug, Clone, Serialize)]
@@ -10,6 +13,8 @@ use serde::Serialize;
 pub enum Event {
     /// The run began.
     RunStarted {
+        /// The run's name.
+        run: String,
         /// The pipeline's name.
         pipeline: String,
         /// Its stages in order.
@@ -87,7 +92,7 @@ pub enum Event {
         misses: u64,
         /// Rows in quarantine.
         quarantined: u64,
-        /// From its first row to its last.
+        /// From its first row (a table: its last) to its end.
         seconds: f64,
     },
     /// Something to know that stops nothing.
@@ -123,5 +128,34 @@ impl Observer for Silent {
 impl Observer for Vec<Arc<dyn Observer>> {
     fn event(&self, event: &Event) {
         self.iter().for_each(|observer| observer.event(event));
+    }
+}
+
+/// Writes every event as a line of JSON: `ts`, `type`, `run`, then what the event says.
+pub struct Lines<W> {
+    to: Mutex<(String, W)>,
+}
+
+impl<W: Write + Send> Lines<W> {
+    /// Lines to a file or to standard output. Whoever wants each line at once gives a writer that flushes at line ends.
+    pub fn new(writer: W) -> Self {
+        Lines { to: Mutex::new((String::new(), writer)) }
+    }
+}
+
+impl<W: Write + Send> Observer for Lines<W> {
+    fn event(&self, event: &Event) {
+        let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return };
+        let (name, writer) = &mut *self.to.lock().unwrap_or_else(|p| p.into_inner());
+        if let Event::RunStarted { run, .. } = event {
+            name.clone_from(run);
+        }
+        let mut line = Map::new();
+        line.insert("ts".into(), humantime::format_rfc3339_millis(SystemTime::now()).to_string().into());
+        line.insert("type".into(), fields.get("type").cloned().unwrap_or_default());
+        line.insert("run".into(), name.clone().into());
+        line.extend(fields.into_iter().filter(|(name, _)| !matches!(name.as_str(), "type" | "run")));
+        // What cannot be told must not stop the work it is about.
+        let _ = writeln!(writer, "{}", Value::Object(line));
     }
 }

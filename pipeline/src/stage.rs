@@ -85,9 +85,15 @@ impl Inputs {
     pub fn column(&self, name: &str) -> Result<&FieldRef, Problem> {
         self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
             let known: Vec<_> = self.schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
-            Problem::new(format!("stage `{}` needs column `{name}`, which no stage before it adds", self.stage))
-                .column(name)
-                .hint(format!("columns that arrive: {}", if known.is_empty() { "none".into() } else { known.join(", ") }))
+            Problem::new(format!(
+                "stage `{}` needs column `{name}`, which no stage before it adds",
+                self.stage
+            ))
+            .column(name)
+            .hint(format!(
+                "columns that arrive: {}",
+                if known.is_empty() { "none".into() } else { known.join(", ") }
+            ))
         })
     }
 
@@ -104,7 +110,8 @@ impl Inputs {
         }
         let arrives = crate::plan::type_words(field.data_type());
         let stage = &self.stage;
-        let message = format!("stage `{stage}` needs column `{name}` to be {wanted}, but it arrives as {arrives}");
+        let message =
+            format!("stage `{stage}` needs column `{name}` to be {wanted}, but it arrives as {arrives}");
         Err(Problem::new(message).hint("look at the stage that adds it"))
     }
 
@@ -192,7 +199,12 @@ impl Work {
 pub trait Source: Send + Sync {
     /// Emits batches with `id` first and then every column of [`Planned::adds`] except linked ones (`image`), in order.
     /// Rows that cannot be read at all go to `failures`.
-    fn rows(&self, cx: &Context, emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>, failures: &mut Failures) -> StageResult<()>;
+    fn rows(
+        &self,
+        cx: &Context,
+        emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>,
+        failures: &mut Failures,
+    ) -> StageResult<()>;
 }
 
 /// Works on each row on its own. The result is a function of the consumed columns of that row alone, byte for byte.

@@ -35,7 +35,10 @@ fn a_second_run_computes_nothing() {
     assert_eq!(exported(folder.path(), &first, "count"), expected);
     let computed = log.computed.lock().unwrap().len();
     let second = go(folder.path(), &log, &rows);
-    assert_eq!((number(&second, "up", "hits"), number(&second, "again", "hits"), number(&second, "count", "hits")), (3, 3, 1));
+    assert_eq!(
+        (number(&second, "up", "hits"), number(&second, "again", "hits"), number(&second, "count", "hits")),
+        (3, 3, 1)
+    );
     assert_eq!(log.computed.lock().unwrap().len(), computed);
     assert_eq!(log.opened.load(Ordering::Relaxed), 2, "weights are loaded only where something computes");
     assert_eq!(exported(folder.path(), &second, "count"), expected);
@@ -53,7 +56,11 @@ fn a_new_row_computes_one_row_and_reordering_none() {
     let tables = log.tables.load(Ordering::Relaxed);
     let record = go(folder.path(), &log, &chain(&["a=one", "c=three", "b=two"]));
     assert!(log.computed.lock().unwrap().is_empty());
-    assert_eq!(log.tables.load(Ordering::Relaxed), tables, "a table sees its rows sorted, so their order does not count");
+    assert_eq!(
+        log.tables.load(Ordering::Relaxed),
+        tables,
+        "a table sees its rows sorted, so their order does not count"
+    );
     assert_eq!(number(&record, "count", "hits"), 1);
 }
 
@@ -109,7 +116,8 @@ fn a_bad_row_is_set_aside_and_tried_again_only_when_asked() {
 #[test]
 fn too_many_bad_rows_fail_the_stage() {
     let (folder, log) = (tempdir().unwrap(), Arc::new(Log::default()));
-    let (record, result) = go_with(folder.path(), &log, &chain(&["a=bad", "b=one", "c=bad"]), &Options::default());
+    let (record, result) =
+        go_with(folder.path(), &log, &chain(&["a=bad", "b=one", "c=bad"]), &Options::default());
     let error = result.unwrap_err();
     assert!(matches!(&error, Error::TooManyFailed { stage, failed: 2, .. } if stage == "up"), "{error}");
     assert_eq!(record.outcome, "failed");
@@ -123,7 +131,14 @@ fn force_computes_again() {
     let options = Options { force: ["up".to_owned(), "count".to_owned()].into(), ..Options::default() };
     let (record, result) = go_with(folder.path(), &log, &rows, &options);
     result.unwrap();
-    assert_eq!((number(&record, "up", "misses"), number(&record, "again", "hits"), number(&record, "count", "misses")), (1, 1, 1));
+    assert_eq!(
+        (
+            number(&record, "up", "misses"),
+            number(&record, "again", "hits"),
+            number(&record, "count", "misses")
+        ),
+        (1, 1, 1)
+    );
 }
 
 #[test]
@@ -192,8 +207,10 @@ fn damage_is_found_moved_aside_and_repaired() {
             let mut rows = rows;
             rows[3].2 = json!({ "of": "bigger", "base": 1 });
             let record = go(folder.path(), &log, &rows);
-            let expected: Vec<String> =
-                expected.iter().map(|line| line.replacen(" 1 ", " 2 ", 1).replacen(" 0 ", " 1 ", 1)).collect();
+            let expected: Vec<String> = expected
+                .iter()
+                .map(|line| line.replacen(" 1 ", " 2 ", 1).replacen(" 0 ", " 1 ", 1))
+                .collect();
             assert_eq!(exported(folder.path(), &record, "count"), expected, "{damage} {ending}");
         }
     }
@@ -205,12 +222,17 @@ fn a_forecast_says_what_a_run_would_do_and_does_nothing() {
     let forecast = |rows: &[Row]| {
         let registry = registry(&log);
         let plan = plan(&registry, rows);
-        let forecasts = predict::predict(&plan, &registry, &State::open(folder.path()), &Options::default()).unwrap();
+        let forecasts =
+            predict::predict(&plan, &registry, &State::open(folder.path()), &Options::default()).unwrap();
         forecasts.into_iter().map(|f| (f.stage, f.cached, f.compute)).collect::<Vec<_>>()
     };
     let named = |counts: [(u64, u64); 4]| {
         let names = ["in", "up", "again", "count"].map(str::to_owned);
-        names.into_iter().zip(counts).map(|(name, (cached, compute))| (name, cached, compute)).collect::<Vec<_>>()
+        names
+            .into_iter()
+            .zip(counts)
+            .map(|(name, (cached, compute))| (name, cached, compute))
+            .collect::<Vec<_>>()
     };
     let rows = chain(&["a=one", "b=two"]);
     assert_eq!(forecast(&rows), named([(0, 0), (0, 2), (0, 2), (0, 1)]));

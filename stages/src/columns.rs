@@ -28,7 +28,7 @@ pub const GROUP: &str = "group";
 pub const CAPTION: &str = "caption";
 /// The caption parsed.
 pub const TRIPLES: &str = "triples";
-/// k, tensor float16 `[tokens, width]` (method: knowledge embedding).
+/// k, tensor float16 `[tokens, width]` (docs/method.md §2).
 pub const KNOWLEDGE: &str = "knowledge";
 /// Nine border-aware statistics per channel and level, tensor float16 `[views, 9·ΣC]`; metadata [`LEVELS`].
 pub const FEATURES: &str = "features";

@@ -1,6 +1,6 @@
 //! What does a network see of a picture file? RGB bytes on a white ground, upright, resized to a square.
 //!
-//! The validation transform of method.md §3: direct bicubic resize (Catmull-Rom with antialiasing, as Pillow and
+//! The transform of docs/method.md §3.1: direct bicubic resize (Catmull-Rom with antialiasing, as Pillow and
 //! torchvision), aspect ignored. One thread a picture, integer arithmetic: the same bytes give the same pixels.
 
 use std::io::Cursor;
@@ -37,7 +37,11 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
         return Err(format!("{width} x {height} pixels, more than {} million", MAX_PIXELS / 1_000_000));
     }
     if decoder.total_bytes() > MAX_BYTES {
-        return Err(format!("{width} x {height} pixels of {} MiB, more than {} MiB", decoder.total_bytes() >> 20, MAX_BYTES >> 20));
+        return Err(format!(
+            "{width} x {height} pixels of {} MiB, more than {} MiB",
+            decoder.total_bytes() >> 20,
+            MAX_BYTES >> 20
+        ));
     }
     if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
         return Err("truncated JPEG".into());
@@ -53,7 +57,9 @@ fn format(bytes: &[u8]) -> Result<ImageFormat, String> {
         return Err("zero bytes".into());
     }
     match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => Ok(format),
+        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::WebP | ImageFormat::Gif)) => {
+            Ok(format)
+        }
         _ => Err("not a picture this program reads (PNG, JPEG, WebP, GIF)".into()),
     }
 }
@@ -119,7 +125,8 @@ fn resize(picture: RgbImage, side: u32) -> Result<Vec<u8>, String> {
     if (width, height) == (side, side) {
         return Ok(picture.into_raw());
     }
-    let from = Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x3).map_err(|e| e.to_string())?;
+    let from =
+        Image::from_vec_u8(width, height, picture.into_raw(), PixelType::U8x3).map_err(|e| e.to_string())?;
     let mut to = Image::new(side, side, PixelType::U8x3);
     let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::CatmullRom));
     Resizer::new().resize(&from, &mut to, &options).map_err(|e| e.to_string())?;

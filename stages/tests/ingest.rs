@@ -43,7 +43,8 @@ fn list(base: &Path) -> Given {
     ingest(json!({ "source": "manifest", "path": "list.csv", "domain": "source" }), base)
 }
 
-const FACES: [&str; 6] = ["in/awe/1.png", "in/Joy/2.jpg", "in/disgust/3.webp", "in/fear/4.gif", "in/sad/5.PNG", "in/anger/6.jpeg"];
+const FACES: [&str; 6] =
+    ["in/awe/1.png", "in/Joy/2.jpg", "in/disgust/3.webp", "in/fear/4.gif", "in/sad/5.PNG", "in/anger/6.jpeg"];
 
 #[test]
 fn class_folders_label_a_source() {
@@ -63,10 +64,18 @@ fn class_folders_label_a_source() {
 fn every_digest_is_of_the_bytes_behind_the_uri() {
     let base = folder(&FACES);
     let synthetic = json!({ "source": "synthetic", "count": 7, "domain": "target" });
-    for given in [read(base.path(), "source"), ingest(synthetic, base.path()), ingest(json!({ "source": "twemoji" }), base.path())] {
+    for given in [
+        read(base.path(), "source"),
+        ingest(synthetic, base.path()),
+        ingest(json!({ "source": "twemoji" }), base.path()),
+    ] {
         assert!(given.rows.len() >= 6);
         for row in &given.rows {
-            assert_eq!(Digest::of(&registry().read(&row["uri"]).unwrap()).to_string(), row["image_digest"], "{row:?}");
+            assert_eq!(
+                Digest::of(&registry().read(&row["uri"]).unwrap()).to_string(),
+                row["image_digest"],
+                "{row:?}"
+            );
         }
     }
 }
@@ -92,9 +101,22 @@ fn the_target_never_has_a_training_label() {
 
 #[test]
 fn split_folders_give_splits_and_one_split_overrides_all() {
-    let base = folder(&["in/train/happy/1.png", "in/Validation/sadness/2.png", "in/test/happy/deeper/3.png", "in/train/4.png"]);
+    let base = folder(&[
+        "in/train/happy/1.png",
+        "in/Validation/sadness/2.png",
+        "in/test/happy/deeper/3.png",
+        "in/train/4.png",
+    ]);
     let given = read(base.path(), "source");
-    assert_eq!(given.column("id"), ["pics/Validation/sadness/2.png", "pics/test/happy/deeper/3.png", "pics/train/4.png", "pics/train/happy/1.png"]);
+    assert_eq!(
+        given.column("id"),
+        [
+            "pics/Validation/sadness/2.png",
+            "pics/test/happy/deeper/3.png",
+            "pics/train/4.png",
+            "pics/train/happy/1.png"
+        ]
+    );
     assert_eq!(given.column("split"), ["val", "test", "train", "train"]);
     assert_eq!(given.column("label"), ["4", "1", "null", "1"]);
     let given = ingest(json!({ "path": "in", "domain": "source", "split": "val" }), base.path());
@@ -148,10 +170,20 @@ fn splits_by_fraction_follow_seed_and_shares() {
 
 #[test]
 fn label_names_follow_the_published_table_and_the_users_map() {
-    let base = folder(&["in/Excitement/1.png", "in/CONTENTMENT/2.png", "in/neutral/3.png", "in/grumpy/4.png", "in/unsure/5.png"]);
+    let base = folder(&[
+        "in/Excitement/1.png",
+        "in/CONTENTMENT/2.png",
+        "in/neutral/3.png",
+        "in/grumpy/4.png",
+        "in/unsure/5.png",
+    ]);
     let problem = problem("ingest", json!({ "path": "in", "domain": "source" }), base.path());
     assert_eq!(problem.option, ["labels"]);
-    assert!(problem.message.starts_with("folders `grumpy`, `unsure` name no class; classes are `surprise`, "), "{}", problem.message);
+    assert!(
+        problem.message.starts_with("folders `grumpy`, `unsure` name no class; classes are `surprise`, "),
+        "{}",
+        problem.message
+    );
     assert!(problem.hint.unwrap().contains("labels: {grumpy: "));
     let labels = json!({ "Grumpy": "anger", "unsure": null });
     let given = ingest(json!({ "path": "in", "domain": "source", "labels": labels }), base.path());
@@ -164,7 +196,11 @@ fn label_names_follow_the_published_table_and_the_users_map() {
 #[test]
 fn a_map_to_no_class_points_at_its_line() {
     let base = folder(&FACES);
-    let problem = problem("ingest", json!({ "path": "in", "domain": "source", "labels": { "x": "bliss" } }), base.path());
+    let problem = problem(
+        "ingest",
+        json!({ "path": "in", "domain": "source", "labels": { "x": "bliss" } }),
+        base.path(),
+    );
     assert_eq!(problem.option, ["labels", "x"]);
     assert_eq!(problem.message, "label `x` is mapped to `bliss`, which is not a class");
 }
@@ -182,7 +218,10 @@ fn own_classes_take_their_own_order() {
 fn classes_without_training_pictures_are_named() {
     let base = folder(&["in/train/happy/1.png", "in/train/sad/2.png", "in/test/fear/3.png"]);
     let given = read(base.path(), "source");
-    assert_eq!(given.warnings, ["`pics` has no training pictures of classes `surprise`, `disgust`, `fear`, `anger`"]);
+    assert_eq!(
+        given.warnings,
+        ["`pics` has no training pictures of classes `surprise`, `disgust`, `fear`, `anger`"]
+    );
     assert!(read(base.path(), "target").warnings.is_empty());
 }
 
@@ -194,10 +233,16 @@ fn missing_and_empty_places_are_said() {
         (problem.option.join("."), problem.message)
     };
     assert_eq!(at(json!({ "path": "out", "domain": "source" })), ("path".into(), "no folder `out`".into()));
-    assert_eq!(at(json!({ "path": "in/happy/1.png", "domain": "source" })).1, "`in/happy/1.png` is a file, not a folder");
+    assert_eq!(
+        at(json!({ "path": "in/happy/1.png", "domain": "source" })).1,
+        "`in/happy/1.png` is a file, not a folder"
+    );
     assert_eq!(at(json!({ "domain": "source" })).1, "`source: folder` needs `path`");
     assert_eq!(at(json!({ "path": "in" })).1, "`domain` is missing");
-    assert_eq!(at(json!({ "source": "manifest", "path": "x.csv" })), ("path".into(), "no file `x.csv`".into()));
+    assert_eq!(
+        at(json!({ "source": "manifest", "path": "x.csv" })),
+        ("path".into(), "no file `x.csv`".into())
+    );
     assert_eq!(at(json!({ "source": "synthetic", "path": "in" })).0, "path");
     assert_eq!(at(json!({ "source": "twemoji", "domain": "source" })).0, "domain");
     assert_eq!(at(json!({ "path": "in", "domain": "source", "fractions": { "train": 0.5 } })).0, "fractions");
@@ -231,9 +276,13 @@ fn where_keeps_some_rows_of_a_manifest() {
     assert_eq!(given(json!("photo")).column("id"), ["pics/a.png"]);
     assert_eq!(given(json!(["photo", "drawing"])).column("label"), ["0", "2"]);
     assert_eq!(given(json!("film")).error.unwrap(), "no pictures found in `list.csv`");
-    let options = json!({ "source": "manifest", "path": "list.csv", "domain": "source", "where": { "colour": "red" } });
+    let options =
+        json!({ "source": "manifest", "path": "list.csv", "domain": "source", "where": { "colour": "red" } });
     let problem = problem("ingest", options, base.path());
-    assert_eq!((problem.option.join("."), problem.message), ("where.colour".into(), "`list.csv` has no column `colour`".into()));
+    assert_eq!(
+        (problem.option.join("."), problem.message),
+        ("where.colour".into(), "`list.csv` has no column `colour`".into())
+    );
 }
 
 #[test]
@@ -246,7 +295,10 @@ fn mistakes_in_a_manifest_have_their_line_and_emit_nothing() {
     check("path,label\na.png,0\nb.png\n", "`list.csv` line 3 has 1 field, the header has 2");
     check("path,label\na.png,0\n,1\n", "`list.csv` line 3: `path` is empty");
     check("path,split\na.png,train\nb.png,tomorrow\n", "`list.csv` line 3: `tomorrow` is not a split");
-    check("path,label\na.png,0\nb.png,1\n./a.png,2\n", "`list.csv` line 4: `./a.png` is listed a second time");
+    check(
+        "path,label\na.png,0\nb.png,1\n./a.png,2\n",
+        "`list.csv` line 4: `./a.png` is listed a second time",
+    );
     check(
         "path,label\na.png,bliss\nb.png,6\n",
         "`list.csv`: labels `6`, `bliss` name no class; classes are `surprise`, `happy`, `disgust`, `fear`, `sad`, `anger`",
@@ -274,7 +326,10 @@ fn a_listed_file_that_is_missing_fails_its_row_alone() {
     let base = manifest("path,label\na.png,0\ngone.png,1\n");
     let given = list(base.path());
     assert_eq!(given.column("id"), ["pics/a.png"]);
-    assert_eq!(given.failures, [("pics/gone.png".into(), format!("no file `{}`", base.path().join("gone.png").display()))]);
+    assert_eq!(
+        given.failures,
+        [("pics/gone.png".into(), format!("no file `{}`", base.path().join("gone.png").display()))]
+    );
 }
 
 #[test]
@@ -304,14 +359,19 @@ fn twemoji_gives_faces_of_every_class_to_score() {
 
 #[test]
 fn synthetic_rows_are_balanced_and_keep_when_more_are_drawn() {
-    let given = |count, domain: &str| ingest(json!({ "source": "synthetic", "count": count, "domain": domain, "size": 16 }), Path::new("."));
+    let given = |count, domain: &str| {
+        ingest(json!({ "source": "synthetic", "count": count, "domain": domain, "size": 16 }), Path::new("."))
+    };
     let many = given(1200, "source");
     assert_eq!(many.batches, [1024, 176]);
     for (split, range) in [("train", 828..=852), ("val", 168..=192), ("test", 168..=192)] {
         assert!(range.contains(&many.count("split", split)), "{split}: {}", many.count("split", split));
         let rows: Vec<_> = many.rows.iter().filter(|row| row["split"] == split).collect();
         let of = |class: &str| rows.iter().filter(|row| row["label"] == class).count();
-        assert!(["0", "1", "2", "3", "4", "5"].iter().all(|class| of(class) == rows.len() / 6), "{split} is balanced");
+        assert!(
+            ["0", "1", "2", "3", "4", "5"].iter().all(|class| of(class) == rows.len() / 6),
+            "{split} is balanced"
+        );
     }
     assert_eq!(given(60, "source").rows, many.rows[..60]);
     let stickers = given(600, "target");
@@ -337,7 +397,20 @@ fn the_plan_declares_every_column_with_class_names() {
     let options = json!({ "source": "manifest", "path": "list.csv", "domain": "source" });
     let planned = plan("ingest", &options, base.path(), Arc::new(Schema::empty())).unwrap();
     let names: Vec<_> = planned.adds.iter().map(|field| field.name().as_str()).collect();
-    let want = ["dataset", "domain", "split", "label", "eval_label", "uri", "image_digest", "image", "group", "topic", "text", "colour"];
+    let want = [
+        "dataset",
+        "domain",
+        "split",
+        "label",
+        "eval_label",
+        "uri",
+        "image_digest",
+        "image",
+        "group",
+        "topic",
+        "text",
+        "colour",
+    ];
     assert_eq!(names, want);
     assert_eq!(link_of(&planned.adds[7]), Some(("uri", "image_digest")));
     assert_eq!(affectflow_stages::columns::classes_of(&planned.adds[3]).unwrap()[5], "anger");

@@ -4,7 +4,9 @@ use std::io::Cursor;
 
 use affectflow_stages::picture::decode;
 use image::codecs::gif::GifEncoder;
-use image::{DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage};
+use image::{
+    DynamicImage, Frame, GrayImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, RgbImage, Rgba, RgbaImage,
+};
 
 fn encode(picture: impl Into<DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = Cursor::new(Vec::new());
@@ -37,7 +39,10 @@ fn grey_sixteen_bit_and_alpha_become_rgb_on_white() {
     let png = |picture: DynamicImage| colour(&encode(picture, ImageFormat::Png));
     assert_eq!(png(GrayImage::from_pixel(5, 3, Luma([100])).into()), [100; 3]);
     assert_eq!(png(ImageBuffer::from_pixel(5, 3, Luma([100u16 * 257])).into()), [100; 3]);
-    assert_eq!(png(ImageBuffer::from_pixel(5, 3, Rgb([10u16 * 257, 20 * 257, 30 * 257])).into()), [10, 20, 30]);
+    assert_eq!(
+        png(ImageBuffer::from_pixel(5, 3, Rgb([10u16 * 257, 20 * 257, 30 * 257])).into()),
+        [10, 20, 30]
+    );
     assert_eq!(png(RgbaImage::from_pixel(5, 3, Rgba([255, 0, 0, 0])).into()), [255; 3]);
     assert_eq!(png(RgbaImage::from_pixel(5, 3, Rgba([255, 0, 0, 128])).into()), [255, 127, 127]);
     assert_eq!(png(ImageBuffer::from_pixel(5, 3, LumaA([0u8, 51])).into()), [204; 3]);
@@ -60,7 +65,11 @@ fn palettes_are_looked_up() {
 fn every_format_is_read() {
     let flat = RgbImage::from_pixel(16, 16, Rgb([40, 120, 200]));
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif] {
-        assert_eq!(colour(&encode(RgbaImage::from_pixel(16, 16, Rgba([40, 120, 200, 255])), format)), [40, 120, 200], "{format:?}");
+        assert_eq!(
+            colour(&encode(RgbaImage::from_pixel(16, 16, Rgba([40, 120, 200, 255])), format)),
+            [40, 120, 200],
+            "{format:?}"
+        );
     }
     let jpeg = colour(&encode(flat, ImageFormat::Jpeg));
     assert!(jpeg.iter().zip([40, 120, 200]).all(|(&is, want)| is.abs_diff(want) <= 3), "{jpeg:?}");
@@ -101,7 +110,11 @@ fn resizing_agrees_with_pillow() {
     };
     near(&decode(&png, 4).unwrap(), &PILLOW_SMALLER);
     near(&decode(&png, 12).unwrap()[5 * 36..6 * 36], &PILLOW_LARGER_ROW_5);
-    assert_eq!(decode(&encode(busy(9, 9), ImageFormat::Png), 9).unwrap(), busy(9, 9).into_raw(), "no resize, no change");
+    assert_eq!(
+        decode(&encode(busy(9, 9), ImageFormat::Png), 9).unwrap(),
+        busy(9, 9).into_raw(),
+        "no resize, no change"
+    );
 }
 
 #[test]
@@ -115,9 +128,12 @@ fn what_is_no_picture_is_said_in_plain_words() {
 
 #[test]
 fn truncated_pictures_are_refused_in_every_format() {
-    for (format, name) in
-        [(ImageFormat::Png, "PNG"), (ImageFormat::Jpeg, "JPEG"), (ImageFormat::WebP, "WebP"), (ImageFormat::Gif, "GIF")]
-    {
+    for (format, name) in [
+        (ImageFormat::Png, "PNG"),
+        (ImageFormat::Jpeg, "JPEG"),
+        (ImageFormat::WebP, "WebP"),
+        (ImageFormat::Gif, "GIF"),
+    ] {
         let whole = encode(busy(64, 48), format);
         decode(&whole, 8).unwrap();
         for keep in [whole.len() / 2, whole.len() * 3 / 4, whole.len() / 10 + 20] {
@@ -177,7 +193,10 @@ fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
 /// CRC-32 of PNG, bit by bit.
 fn crc(bytes: &[u8]) -> u32 {
     let step = |crc: u32, &byte: &u8| {
-        (0..8).fold(crc ^ u32::from(byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 })
+        (0..8).fold(
+            crc ^ u32::from(byte),
+            |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0xedb8_8320 } else { crc >> 1 },
+        )
     };
     !bytes.iter().fold(!0, step)
 }

@@ -15,7 +15,9 @@ use serde_json::{Value, json};
 /// Rows `r000`, `r001`, ... of class 0 (three of four) and 1, the last one without a class.
 fn rows(count: usize) -> RecordBatch {
     let ids: ArrayRef = Arc::new((0..count).map(|n| Some(format!("r{n:03}"))).collect::<StringArray>());
-    let label: ArrayRef = Arc::new((0..count).map(|n| (n + 1 < count).then_some(i32::from(n % 4 == 3))).collect::<Int32Array>());
+    let label: ArrayRef = Arc::new(
+        (0..count).map(|n| (n + 1 < count).then_some(i32::from(n % 4 == 3))).collect::<Int32Array>(),
+    );
     let classes = ["sad".to_owned(), "happy".to_owned()];
     let fields = vec![Arc::new(Field::new("id", DataType::Utf8, false)), columns::class("label", &classes)];
     RecordBatch::try_new(Arc::new(Schema::new(fields)), vec![ids, label]).unwrap()
@@ -24,8 +26,10 @@ fn rows(count: usize) -> RecordBatch {
 fn select(kind: &str, options: Value, rows: &RecordBatch) -> Vec<u32> {
     let planned = plan(kind, &options, Path::new("."), rows.schema()).unwrap();
     let Work::Subset(subset) = &planned.work else { panic!("{kind} is a subset") };
-    let columns: Vec<usize> =
-        [0].into_iter().chain(planned.consumes.iter().map(|name| rows.schema().index_of(name).unwrap())).collect();
+    let columns: Vec<usize> = [0]
+        .into_iter()
+        .chain(planned.consumes.iter().map(|name| rows.schema().index_of(name).unwrap()))
+        .collect();
     subset.select(&rows.project(&columns).unwrap()).unwrap()
 }
 
@@ -60,7 +64,8 @@ fn a_sample_by_column_keeps_the_shares() {
 
 #[test]
 fn a_sample_wants_one_size() {
-    let of = |options: Value| plan("sample", &options, Path::new("."), rows(3).schema()).err().unwrap().message;
+    let of =
+        |options: Value| plan("sample", &options, Path::new("."), rows(3).schema()).err().unwrap().message;
     assert_eq!(of(json!({})), "`sample` needs one of `count` and `fraction`");
     assert_eq!(of(json!({ "count": 3, "fraction": 0.5 })), "`sample` needs one of `count` and `fraction`");
     assert_eq!(of(json!({ "fraction": 1.5 })), "`fraction` is 1.5, not above 0 and at most 1");
@@ -81,7 +86,8 @@ fn a_filter_compares_ids_class_names_indices_and_null() {
 #[test]
 fn a_filter_is_checked_against_the_columns() {
     let of = |conditions: Value| {
-        let problem = plan("filter", &json!({ "where": conditions }), Path::new("."), rows(3).schema()).err().unwrap();
+        let problem =
+            plan("filter", &json!({ "where": conditions }), Path::new("."), rows(3).schema()).err().unwrap();
         (problem.option.join("."), problem.message)
     };
     assert_eq!(of(json!({ "label": "bliss" })), ("where.label".into(), "`bliss` is not a class".into()));

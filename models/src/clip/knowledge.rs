@@ -1,7 +1,7 @@
 //! What does a picture's caption and its triples tell the UNet?
 //!
-//! Knowledge `k = [caption states ; pooled triple states]` of KCDP (method §2): the caption and every triple are read
-//! by CLIP as sequences of 77 tokens of their own, the triples are pooled elementwise, and both are laid end to end.
+//! Knowledge `k = [caption states ; pooled triple states]` of KCDP (docs/method.md §2): the caption and every triple are
+//! read by CLIP as sequences of 77 tokens of their own, the triples are pooled elementwise, and both are laid end to end.
 //! A picture without triples repeats its caption's states
 
 use candle_core::Tensor;

@@ -1,6 +1,6 @@
 //! What does CLIP say of the emotion words themselves?
 //!
-//! Label embeddings `E` of CLIEA (method §4): the states of "A {emotion} photo of" for every class
+//! Label embeddings `E` of CLIEA (docs/method.md §4): the states of "A {emotion} photo of" for every class
 
 use candle_core::Tensor;
 

@@ -1,4 +1,5 @@
-//! Stable Diffusion as a perceiver: the encoder half of its VAE and the UNet, read where KADAP taps them (method §3)
+//! Stable Diffusion as a perceiver: the encoder half of its VAE and the UNet, read where KADAP taps them
+//! (docs/method.md §3)
 //!
 //! Everything here is frozen: operations are fused and carry no gradients. Weight names are diffusers'
 

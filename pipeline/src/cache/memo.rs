@@ -58,7 +58,11 @@ impl FileMemo {
 
     /// Digests of what the uris name, in their order, in parallel; `render` makes the bytes of those not known. A uri must
     /// name its bytes for good, the version of whatever renders them included.
-    pub fn links<B, E>(&self, uris: &[String], render: impl Fn(&str) -> Result<B, E> + Sync) -> Vec<Result<Digest, E>>
+    pub fn links<B, E>(
+        &self,
+        uris: &[String],
+        render: impl Fn(&str) -> Result<B, E> + Sync,
+    ) -> Vec<Result<Digest, E>>
     where
         B: AsRef<[u8]>,
         E: Send,

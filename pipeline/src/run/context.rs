@@ -127,7 +127,11 @@ impl Context {
 
     /// Digests of what the uris name, in parallel; `render` makes the bytes of those that no earlier run has seen. A uri must
     /// name its bytes for good, the version of whatever renders them included.
-    pub fn digest_of<B, E>(&self, uris: &[String], render: impl Fn(&str) -> Result<B, E> + Sync) -> Vec<Result<Digest, E>>
+    pub fn digest_of<B, E>(
+        &self,
+        uris: &[String],
+        render: impl Fn(&str) -> Result<B, E> + Sync,
+    ) -> Vec<Result<Digest, E>>
     where
         B: AsRef<[u8]>,
         E: Send,

@@ -15,6 +15,7 @@ pub mod queue;
 pub mod record;
 mod source;
 mod stage_run;
+pub mod stats;
 mod subset;
 mod table;
 pub mod table_rows;
@@ -88,7 +89,8 @@ pub fn run(
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
     let started = Instant::now();
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
-    observer.event(&Event::RunStarted { pipeline: plan.pipeline.clone(), stages });
+    let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());
+    observer.event(&Event::RunStarted { run, pipeline, stages });
     let mut result = Err(Error::Interrupted);
     for attempt in 0..=REPAIRS {
         result = attempt_run(plan, registry, state, options, &observer, &mut record);

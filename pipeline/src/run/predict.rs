@@ -109,9 +109,11 @@ impl Look<'_> {
     }
 
     fn artifacts(&self, known: &[Known]) -> Option<BTreeMap<String, Digest>> {
-        let needed = self.stage.artifacts.iter().map(|(name, from)| {
-            Some((name.clone(), *known[*from].artifacts.as_ref()?.get(name)?))
-        });
+        let needed = self
+            .stage
+            .artifacts
+            .iter()
+            .map(|(name, from)| Some((name.clone(), *known[*from].artifacts.as_ref()?.get(name)?)));
         needed.collect()
     }
 

@@ -3,8 +3,8 @@
 use std::fs::{self, File};
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use arrow::array::{RecordBatch, StringArray, UInt32Array};
@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 use super::stage_run::Shared;
 use super::{Options, State};
 use crate::error::Error;
-use crate::event::{Event, Observer};
+use crate::event::{Lines, Observer};
 use crate::plan::Plan;
 
 /// `run.json`.
@@ -119,7 +119,7 @@ impl Record {
     pub(crate) fn events(&self) -> Result<Arc<dyn Observer>, Error> {
         let path = self.folder.join("events.jsonl");
         let file = File::create(&path).map_err(Error::io("write", &path))?;
-        Ok(Arc::new(Events { run: self.id.clone(), file: Mutex::new(LineWriter::new(file)) }))
+        Ok(Arc::new(Lines::new(LineWriter::new(file))))
     }
 
     /// Takes over what an attempt counted.
@@ -242,22 +242,4 @@ fn new_folder(runs: &Path, name: &str) -> Result<(String, PathBuf), Error> {
         }
     }
     Err(Error::Internal("no free name for a run".into()))
-}
-
-struct Events {
-    run: String,
-    file: Mutex<LineWriter<File>>,
-}
-
-impl Observer for Events {
-    fn event(&self, event: &Event) {
-        let Ok(Value::Object(fields)) = serde_json::to_value(event) else { return };
-        let mut line = Map::new();
-        line.insert("ts".into(), humantime::format_rfc3339_millis(SystemTime::now()).to_string().into());
-        line.insert("type".into(), fields.get("type").cloned().unwrap_or_default());
-        line.insert("run".into(), self.run.clone().into());
-        line.extend(fields.into_iter().filter(|(name, _)| name != "type"));
-        // A record that cannot be written must not stop the work it is about.
-        let _ = writeln!(self.file.lock().unwrap_or_else(|p| p.into_inner()), "{}", Value::Object(line));
-    }
 }

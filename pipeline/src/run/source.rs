@@ -7,10 +7,10 @@ use crate::batch::{Batch, string_column};
 use crate::digest::Digest;
 use crate::error::{Error, StageError};
 use crate::stage::{Failures, Source};
-use std::sync::atomic::Ordering;
 
 /// Runs a source to its end.
 pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
+    stage.clock();
     let mut failures = Failures::default();
     let mut seen: HashSet<u64> = HashSet::new();
     let mut emit = |rows: arrow::array::RecordBatch| {
@@ -38,7 +38,6 @@ fn emit(stage: &StageRun, rows: arrow::array::RecordBatch, seen: &mut HashSet<u6
         }
     }
     let batch = Batch::from_source(&stage.stage.schema, &rows)?;
-    stage.tally.misses.fetch_add(batch.len() as u64, Ordering::Relaxed);
     stage.progress();
     stage.emit(batch, |list| list.rows(rows))
 }

@@ -16,6 +16,7 @@ use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::plan::{OnError, Plan, PlannedStage};
 use crate::registry::Registry;
+use crate::stage::Shape;
 
 /// Shared by the threads of one attempt at a run.
 pub struct Shared<'a> {
@@ -107,7 +108,6 @@ impl<'a> Shared<'a> {
     }
 
     fn leaving(&self, at: usize) -> Option<u64> {
-        use crate::stage::Shape;
         let tally = &self.tallies[at];
         if tally.done.load(Ordering::Relaxed) {
             return Some(tally.rows.load(Ordering::Relaxed));
@@ -128,7 +128,7 @@ pub struct StageRun<'a> {
     pub identity: Digest,
     pub context: Context,
     list: Mutex<Option<ListWriter>>,
-    started: Instant,
+    started: OnceLock<Instant>,
     told: Mutex<Instant>,
 }
 
@@ -161,7 +161,6 @@ impl<'a> StageRun<'a> {
             files: shared.state.files.clone(),
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));
-        let now = Instant::now();
         Ok(StageRun {
             shared,
             at,
@@ -170,9 +169,14 @@ impl<'a> StageRun<'a> {
             identity: identity.digest,
             context,
             list,
-            started: now,
-            told: Mutex::new(now),
+            started: OnceLock::new(),
+            told: Mutex::new(Instant::now()),
         })
+    }
+
+    /// Starts the stage's clock, if it does not run yet: waiting for the first row (a table: for the last one) is not work.
+    pub fn clock(&self) {
+        self.started.get_or_init(Instant::now);
     }
 
     /// The batches of all inputs, one input after the other, under the input schema.
@@ -180,6 +184,9 @@ impl<'a> StageRun<'a> {
         for &(from, reader) in &self.shared.edges[self.at] {
             while let Some(batch) = self.shared.queues[from].pop(reader, &self.shared.control)? {
                 self.tally.rows_in.fetch_add(batch.len() as u64, Ordering::Relaxed);
+                if self.stage.planned.work.shape() != Shape::Table {
+                    self.clock();
+                }
                 each(batch.align(&self.stage.input_schema))?;
             }
         }
@@ -255,7 +262,7 @@ impl<'a> StageRun<'a> {
         }
         result?;
         self.threshold()?;
-        let seconds = self.started.elapsed().as_secs_f64();
+        let seconds = self.started.get().map_or(0.0, |started| started.elapsed().as_secs_f64());
         *self.tally.seconds.lock().unwrap_or_else(|p| p.into_inner()) = seconds;
         self.tally.done.store(true, Ordering::Relaxed);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);

@@ -1,7 +1,5 @@
 //! How are rows chosen? A subset sees values and returns indices; nothing is stored, for choosing again is cheap.
 
-use std::sync::atomic::Ordering;
-
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
@@ -41,7 +39,6 @@ fn whole(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
 }
 
 fn emit(stage: &StageRun, batch: Batch) -> Result<(), Error> {
-    stage.tally.misses.fetch_add(batch.len() as u64, Ordering::Relaxed);
     stage.progress();
     let ids = batch.ids().clone();
     stage.emit(batch, |list| list.ids(&ids))

@@ -82,6 +82,7 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
         parts.push(batch);
         Ok(())
     })?;
+    stage.clock();
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
     let entry = entry(stage.identity, &rows, &stage.stage.planned.consumes)?;
     let cache = &stage.shared.state.cache;

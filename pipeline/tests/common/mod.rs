@@ -62,8 +62,16 @@ impl Stage for Rows {
 }
 
 impl Source for RowsOptions {
-    fn rows(&self, _: &Context, emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>, _: &mut Failures) -> StageResult<()> {
-        let listed = self.rows.iter().map(|row| row.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap());
+    fn rows(
+        &self,
+        _: &Context,
+        emit: &mut dyn FnMut(RecordBatch) -> StageResult<()>,
+        _: &mut Failures,
+    ) -> StageResult<()> {
+        let listed = self
+            .rows
+            .iter()
+            .map(|row| row.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap());
         let numbered = (0..self.numbered).map(|n| (format!("n/{n:09}"), format!("{n}")));
         let all: Vec<(String, String)> = listed.chain(numbered).collect();
         for chunk in all.chunks(1024) {
@@ -174,7 +182,10 @@ impl Table for CountTable {
         let column = rows.column(&self.0.of)?;
         let text = column.as_string::<i32>().iter().flatten().collect::<Vec<_>>().join(",");
         let ranks = Int32Array::from_iter_values((0..rows.len() as i32).map(|n| n + self.0.base));
-        Ok(TableOutput { columns: vec![Arc::new(ranks)], artifacts: vec![("count".into(), text.into_bytes().into())] })
+        Ok(TableOutput {
+            columns: vec![Arc::new(ranks)],
+            artifacts: vec![("count".into(), text.into_bytes().into())],
+        })
     }
 }
 
@@ -219,7 +230,9 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
     let mut stages: Vec<PlannedStage> = Vec::new();
     for (name, kind, options, inputs) in rows {
         let mut fields: Vec<FieldRef> = vec![Arc::new(Field::new("id", DataType::Utf8, false))];
-        for field in inputs.iter().flat_map(|&at| stages[at].schema.fields().iter().cloned().collect::<Vec<_>>()) {
+        for field in
+            inputs.iter().flat_map(|&at| stages[at].schema.fields().iter().cloned().collect::<Vec<_>>())
+        {
             if !fields.iter().any(|known| known.name() == field.name()) {
                 fields.push(field);
             }
@@ -257,7 +270,13 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
             span: Default::default(),
         });
     }
-    Plan { pipeline: "toy".into(), description: None, stages, resolved: json!({}), base: Path::new(".").to_owned() }
+    Plan {
+        pipeline: "toy".into(),
+        description: None,
+        stages,
+        resolved: json!({}),
+        base: Path::new(".").to_owned(),
+    }
 }
 
 /// Runs rows of a plan in a state folder and expects it to work.
@@ -268,7 +287,12 @@ pub fn go(folder: &Path, log: &Arc<Log>, rows: &[Row]) -> Record {
 }
 
 /// Runs with options, and gives back whatever came.
-pub fn go_with(folder: &Path, log: &Arc<Log>, rows: &[Row], options: &Options) -> (Record, Result<(), Error>) {
+pub fn go_with(
+    folder: &Path,
+    log: &Arc<Log>,
+    rows: &[Row],
+    options: &Options,
+) -> (Record, Result<(), Error>) {
     let registry = registry(log);
     let plan = plan(&registry, rows);
     run(&plan, &registry, &State::open(folder), options, Arc::new(Silent)).unwrap()

@@ -1,4 +1,4 @@
-//! The head on top of v: the mixture of experts and the text that it reads (method §3).
+//! The head on top of v: the mixture of experts and the text that it reads (docs/method.md §3.4).
 
 use affectflow_models::moe::{Config, Decision, Moe, token_mean};
 use affectflow_models::parameters::Parameters;

@@ -1,4 +1,5 @@
-//! `kcdp`: source labels and target pseudo-labels together (method §5, recommended step, on cached statistics).
+//! `kcdp`: source labels and target pseudo-labels together (docs/method.md §5, recommended step, on cached
+//! statistics).
 
 use affectflow_models::losses::{Average, Parts, Weights, cross_entropy};
 use affectflow_models::parameters::Parameters;

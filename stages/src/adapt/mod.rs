@@ -1,8 +1,8 @@
 //! `adapt`: a classifier that fits the target, from labels of the source alone.
 //!
-//! - `kcdp` (method §5, recommended step): starts from the pyramid and alignment of `label`, adds the mixture of experts,
-//!   and minimises `L_sup + L_ccl + μ(t)·CE(head(v_t), pseudo) + λ·balance`, μ rising from 0 after the warm-up epochs
-//! - `source_only` (method §10): pyramid and head trained on the source, nothing else; the figure to beat
+//! - `kcdp` (docs/method.md §5, recommended step): starts from the pyramid and alignment of `label`, adds the mixture of
+//!   experts, and minimises `L_sup + L_ccl + μ(t)·CE(head(v_t), pseudo) + λ·balance`, μ rising from 0 after the warm-up
+//! - `source_only` (docs/method.md §10): pyramid and head trained on the source, nothing else; the figure to beat
 //!
 //! The epoch with the best macro-F1 on the source's val rows stays, among those in which μ has reached its full weight.
 //! Labels of the target are never read.

@@ -1,4 +1,4 @@
-//! `source_only`: pyramid and head on the source's labels (method §10).
+//! `source_only`: pyramid and head on the source's labels (docs/method.md §10).
 
 use affectflow_models::fpn::PooledFpn;
 use affectflow_models::losses::{Average, Parts, Weights, cross_entropy};

@@ -1,5 +1,5 @@
 //! What does a vision-language model say of a picture? Its caption, the caption's triples, and the knowledge k that CLIP
-//! makes of both (method §2).
+//! makes of both (docs/method.md §2).
 //!
 //! Captions and triples may come from files instead; a picture is read only where its caption is not given.
 

@@ -10,10 +10,10 @@ use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::stage::{Failures, Inputs};
 use affectflow_pipeline::{Problem, Source, StageError, StageResult};
 
+use super::Pictures;
 use super::labels::Meaning;
 use super::options::{Domain, IngestOptions, Split};
 use super::rows::{BATCH, Common, Emit, Emitter, file_uri};
-use super::Pictures;
 
 /// File name extensions of pictures.
 const EXTENSIONS: [&str; 5] = ["png", "jpg", "jpeg", "webp", "gif"];
@@ -33,7 +33,9 @@ impl Folder {
         let root = std::path::absolute(inputs.path(&path)).unwrap_or(path);
         let domain = options.domain.ok_or_else(missing_domain)?;
         let folder = Folder { shown, root, domain, common };
-        folder.check().map_err(|problem| if problem.option.is_empty() { problem.option("path") } else { problem })?;
+        folder
+            .check()
+            .map_err(|problem| if problem.option.is_empty() { problem.option("path") } else { problem })?;
         Ok(folder)
     }
 
@@ -41,7 +43,8 @@ impl Folder {
         let shown = &self.shown;
         match std::fs::metadata(&self.root) {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Problem::new(format!("no folder `{shown}`")).hint("paths start at the pipeline file's folder"));
+                return Err(Problem::new(format!("no folder `{shown}`"))
+                    .hint("paths start at the pipeline file's folder"));
             }
             Err(error) => return Err(Problem::new(format!("cannot read `{shown}`: {}", cause(&error)))),
             Ok(meta) if !meta.is_dir() => {
@@ -73,7 +76,13 @@ impl Folder {
         Ok(unknown)
     }
 
-    fn send(&self, cx: &Context, found: &[String], out: &mut Emitter<'_>, failures: &mut Failures) -> StageResult<()> {
+    fn send(
+        &self,
+        cx: &Context,
+        found: &[String],
+        out: &mut Emitter<'_>,
+        failures: &mut Failures,
+    ) -> StageResult<()> {
         let paths: Vec<PathBuf> = found.iter().map(|path| self.root.join(path)).collect();
         for ((path, file), digest) in found.iter().zip(&paths).zip(cx.digest_files(&paths)) {
             let id = self.common.id(path);
@@ -123,7 +132,9 @@ impl Source for Folder {
         walk(&self.root, "", &mut Vec::new(), &mut |entry| {
             match entry {
                 Entry::Picture(path) => found.push(path),
-                Entry::Unreadable(name) => failures.push(&self.common.id(&name), "its name is not UTF-8; rename the file"),
+                Entry::Unreadable(name) => {
+                    failures.push(&self.common.id(&name), "its name is not UTF-8; rename the file")
+                }
                 Entry::Other => skipped += 1,
             }
             if found.len() < BATCH {
@@ -138,13 +149,18 @@ impl Source for Folder {
             cx.warn(format!("`{}`: skipped {skipped} {files} not PNG, JPEG, WebP or GIF", self.shown));
         }
         let failed = failures.iter().next().is_some();
-        out.finish(&self.shown, failed, "the program reads .png, .jpg, .jpeg, .webp and .gif files in it and its folders")
+        out.finish(
+            &self.shown,
+            failed,
+            "the program reads .png, .jpg, .jpeg, .webp and .gif files in it and its folders",
+        )
     }
 }
 
 /// The problem of a missing `domain`.
 pub(super) fn missing_domain() -> Problem {
-    Problem::new("`domain` is missing").hint("`domain: source` for pictures whose labels train, `domain: target` for the others")
+    Problem::new("`domain` is missing")
+        .hint("`domain: source` for pictures whose labels train, `domain: target` for the others")
 }
 
 fn split(folder: &Path) -> Option<Split> {
@@ -190,7 +206,9 @@ fn walk(
 
 /// What is in a folder and is not hidden, in order of name, and whether it is a folder itself.
 fn entries(folder: &Path) -> StageResult<Vec<(OsString, bool)>> {
-    let error = |error: std::io::Error| StageError::new(format!("cannot list `{}`: {}", folder.display(), cause(&error)));
+    let error = |error: std::io::Error| {
+        StageError::new(format!("cannot list `{}`: {}", folder.display(), cause(&error)))
+    };
     let mut entries = Vec::new();
     for entry in std::fs::read_dir(folder).map_err(error)? {
         let entry = entry.map_err(error)?;
@@ -205,7 +223,11 @@ fn entries(folder: &Path) -> StageResult<Vec<(OsString, bool)>> {
 }
 
 fn folders(folder: &Path) -> StageResult<Vec<PathBuf>> {
-    Ok(entries(folder)?.into_iter().filter(|(_, is_folder)| *is_folder).map(|(name, _)| folder.join(name)).collect())
+    Ok(entries(folder)?
+        .into_iter()
+        .filter(|(_, is_folder)| *is_folder)
+        .map(|(name, _)| folder.join(name))
+        .collect())
 }
 
 fn holds_picture(folder: &Path) -> StageResult<bool> {

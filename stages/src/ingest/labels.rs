@@ -1,4 +1,5 @@
-//! What class does a label name mean? The option `labels`, on top of the names that published datasets use (method.md §1).
+//! What class does a label name mean? The option `labels`, on top of the names that published datasets use
+//! (docs/method.md §1).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -57,7 +58,8 @@ pub(super) struct LabelMap {
 
 impl LabelMap {
     pub(super) fn new(labels: &Labels, classes: &[String]) -> Result<Self, Problem> {
-        let mut map = LabelMap { classes: classes.to_vec(), names: BTreeMap::new(), none: *labels == Labels::None };
+        let mut map =
+            LabelMap { classes: classes.to_vec(), names: BTreeMap::new(), none: *labels == Labels::None };
         for (name, class) in NAMES {
             let index = class.and_then(|class| map.class(class));
             if class.is_none() || index.is_some() {
@@ -101,7 +103,11 @@ impl LabelMap {
         let class = self.classes.first().map_or("class", String::as_str);
         let list = names.iter().take(8).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let more = if names.len() > 8 { format!(" and {} more", names.len() - 8) } else { String::new() };
-        let plural = if names.len() == 1 { format!("{what} {list} names") } else { format!("{what}s {list}{more} name") };
+        let plural = if names.len() == 1 {
+            format!("{what} {list} names")
+        } else {
+            format!("{what}s {list}{more} name")
+        };
         let message = format!("{plural} no class; classes are `{}`", self.classes.join("`, `"));
         let hint = format!(
             "map it: `labels: {{{first}: {class}}}`; leave its rows out: `labels: {{{first}: null}}`; \
@@ -120,8 +126,11 @@ impl LabelMap {
             Meaning::Class(index) => Ok(Some(index)),
             Meaning::LeftOut => Ok(None),
             _ => {
-                let problem = Problem::new(format!("label `{name}` is mapped to `{class}`, which is not a class"));
-                Err(problem.option(&format!("labels.{name}")).hint(format!("classes: `{}`", self.classes.join("`, `"))))
+                let problem =
+                    Problem::new(format!("label `{name}` is mapped to `{class}`, which is not a class"));
+                Err(problem
+                    .option(&format!("labels.{name}"))
+                    .hint(format!("classes: `{}`", self.classes.join("`, `"))))
             }
         }
     }

@@ -45,7 +45,8 @@ impl Manifest {
         let mut conditions = Vec::new();
         for (name, values) in &options.conditions {
             let at = header.iter().position(|column| column == name).ok_or_else(|| {
-                let problem = Problem::new(format!("`{shown}` has no column `{name}`")).option(&format!("where.{name}"));
+                let problem = Problem::new(format!("`{shown}` has no column `{name}`"))
+                    .option(&format!("where.{name}"));
                 problem.hint(format!("its columns: `{}`", header.join("`, `")))
             })?;
             conditions.push((at, values.clone()));
@@ -121,7 +122,8 @@ impl Manifest {
         let path = line.get(PATH)?;
         let domain = self.common.domain.or_else(|| Domain::parse(line.get(DOMAIN)?))?;
         let label = line.get(LABEL).map_or(Meaning::Unlabelled, |label| self.common.labels.meaning(label));
-        let mut row = self.common.row(self.id(path), domain, line.get(SPLIT).and_then(Split::parse), label)?;
+        let mut row =
+            self.common.row(self.id(path), domain, line.get(SPLIT).and_then(Split::parse), label)?;
         [row.group, row.topic, row.text] = [GROUP, TOPIC, TEXT].map(|name| line.get(name).map(str::to_owned));
         row.extras = self.extras.iter().map(|name| line.get(name).map(str::to_owned)).collect();
         Some((row, self.folder.join(path)))
@@ -141,7 +143,9 @@ impl Manifest {
                     (row.digest, row.uri) = (digest, uri);
                     out.push(row)?;
                 }
-                (Err(_), _) if !path.exists() => failures.push(&row.id, format!("no file `{}`", path.display())),
+                (Err(_), _) if !path.exists() => {
+                    failures.push(&row.id, format!("no file `{}`", path.display()))
+                }
                 (Err(error), _) => failures.push(&row.id, error),
                 (_, None) => failures.push(&row.id, "the folder's path is not UTF-8"),
             }
@@ -162,7 +166,8 @@ impl Manifest {
                 let what = format!("`{shown}` line {line} has {len} {fields}, the header has {expected_len}");
                 StageError::new(what).hint("put fields that contain a comma between double quotes")
             }
-            ErrorKind::Utf8 { .. } => StageError::new(format!("`{shown}` line {line} is not UTF-8 text")).hint("save the file as UTF-8"),
+            ErrorKind::Utf8 { .. } => StageError::new(format!("`{shown}` line {line} is not UTF-8 text"))
+                .hint("save the file as UTF-8"),
             _ => StageError::new(self.unreadable(error)),
         }
     }
@@ -187,7 +192,11 @@ impl Source for Manifest {
             self.send(cx, std::mem::take(&mut found), &mut out, failures)
         })?;
         self.send(cx, found, &mut out, failures)?;
-        let hint = if self.conditions.is_empty() { "list pictures in its column `path`" } else { "no row has the values of `where`" };
+        let hint = if self.conditions.is_empty() {
+            "list pictures in its column `path`"
+        } else {
+            "no row has the values of `where`"
+        };
         let failed = failures.iter().next().is_some();
         out.finish(&self.shown, failed, hint)
     }
@@ -232,7 +241,8 @@ fn header(file: &Path, shown: &str) -> Result<Vec<String>, Problem> {
     }
     let mut reader = reader(file).map_err(|error| Problem::new(unreadable(shown, &error)))?;
     let header = reader.headers().map_err(|error| Problem::new(unreadable(shown, &error)))?;
-    let header: Vec<String> = header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
+    let header: Vec<String> =
+        header.iter().map(|name| name.trim_start_matches('\u{feff}').to_owned()).collect();
     let list = format!("its columns: `{}`", header.join("`, `"));
     if !header.iter().any(|name| name == PATH) {
         return Err(Problem::new(format!("`{shown}` has no column `{PATH}`")).hint(list));
@@ -243,7 +253,9 @@ fn header(file: &Path, shown: &str) -> Result<Vec<String>, Problem> {
             return Err(problem.hint("rename or remove that column"));
         }
         if name.is_empty() || header[..at].contains(name) {
-            return Err(Problem::new(format!("`{shown}` has a column `{name}` without a name of its own")).hint(list));
+            return Err(
+                Problem::new(format!("`{shown}` has a column `{name}` without a name of its own")).hint(list)
+            );
         }
     }
     Ok(header)

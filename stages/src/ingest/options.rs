@@ -11,7 +11,7 @@ use super::splits::Fractions;
 use crate::columns;
 use crate::conditions::Conditions;
 
-/// The six emotions in order of index (method.md §1).
+/// The six emotions in order of index (docs/method.md §1).
 pub const EMOTIONS: [&str; 6] = ["surprise", "happy", "disgust", "fear", "sad", "anger"];
 
 /// Options of `ingest`.
@@ -192,25 +192,32 @@ impl IngestOptions {
         let source = self.source.name();
         match &self.path {
             None if on_disk => {
-                let hint = format!("add `path:` with a {}", if source == "folder" { "folder of pictures" } else { "CSV file" });
+                let hint = format!(
+                    "add `path:` with a {}",
+                    if source == "folder" { "folder of pictures" } else { "CSV file" }
+                );
                 return Err(Problem::new(format!("`source: {source}` needs `path`")).hint(hint));
             }
             Some(_) if !on_disk => {
-                let problem = Problem::new(format!("`path` has no meaning with `source: {source}`")).option("path");
+                let problem =
+                    Problem::new(format!("`path` has no meaning with `source: {source}`")).option("path");
                 return Err(problem.hint("remove it, or set `source: folder` or `source: manifest`"));
             }
             _ => {}
         }
         if !self.conditions.is_empty() && self.source != Origin::Manifest {
-            let problem = Problem::new(format!("`where` has no meaning with `source: {source}`")).option("where");
+            let problem =
+                Problem::new(format!("`where` has no meaning with `source: {source}`")).option("where");
             return Err(problem.hint("put a stage `kind: filter` behind this one"));
         }
         if self.source == Origin::Twemoji && self.domain == Some(Domain::Source) {
-            let problem = Problem::new("Twemoji is a target only: its drawings are never trained on").option("domain");
+            let problem =
+                Problem::new("Twemoji is a target only: its drawings are never trained on").option("domain");
             return Err(problem.hint("remove `domain`, or write `domain: target`"));
         }
         if self.source == Origin::Synthetic && (self.count == 0 || !(16..=1024).contains(&self.size)) {
-            let (option, range) = if self.count == 0 { ("count", "at least 1") } else { ("size", "from 16 to 1024") };
+            let (option, range) =
+                if self.count == 0 { ("count", "at least 1") } else { ("size", "from 16 to 1024") };
             return Err(Problem::new(format!("`{option}` must be {range}")).option(option));
         }
         if self.dataset.as_deref().is_some_and(|name| name.is_empty() || name.contains('/')) {
@@ -221,14 +228,18 @@ impl IngestOptions {
 
     fn check_classes(&self) -> Result<(), Problem> {
         if self.classes.is_empty() {
-            return Err(Problem::new("`classes` is empty").option("classes").hint("leave it out for the six emotions"));
+            return Err(Problem::new("`classes` is empty")
+                .option("classes")
+                .hint("leave it out for the six emotions"));
         }
         let twice = self.classes.iter().enumerate().find(|(at, class)| {
-            class.trim().is_empty() || self.classes[..*at].iter().any(|earlier| earlier.eq_ignore_ascii_case(class))
+            class.trim().is_empty()
+                || self.classes[..*at].iter().any(|earlier| earlier.eq_ignore_ascii_case(class))
         });
         match twice {
             Some((_, class)) => {
-                Err(Problem::new(format!("class `{class}` is empty or there twice, whatever the case")).option("classes"))
+                Err(Problem::new(format!("class `{class}` is empty or there twice, whatever the case"))
+                    .option("classes"))
             }
             None => Ok(()),
         }

@@ -44,7 +44,13 @@ impl Common {
     }
 
     /// The row of a picture; `None` where its label leaves it out. `digest` is set later.
-    pub(super) fn row(&self, id: String, domain: Domain, split: Option<Split>, label: Meaning) -> Option<Row> {
+    pub(super) fn row(
+        &self,
+        id: String,
+        domain: Domain,
+        split: Option<Split>,
+        label: Meaning,
+    ) -> Option<Row> {
         let class = match label {
             Meaning::Class(class) => Some(class),
             Meaning::Unlabelled | Meaning::Unknown => None,
@@ -110,7 +116,9 @@ impl<'a> Emitter<'a> {
     /// An emitter of rows with those extra columns.
     pub(super) fn new(common: &'a Common, extras: &[String], cx: &'a Context, emit: Emit<'a>) -> Self {
         let mut fields: Vec<FieldRef> = vec![Arc::new(Field::new("id", DataType::Utf8, false))];
-        fields.extend(super::fields(common.classes(), extras).into_iter().filter(|field| link_of(field).is_none()));
+        fields.extend(
+            super::fields(common.classes(), extras).into_iter().filter(|field| link_of(field).is_none()),
+        );
         let trained = vec![0; common.classes().len()];
         let schema = Arc::new(Schema::new(fields));
         Emitter { common, cx, emit, schema, pending: Vec::new(), emitted: 0, trained, unlabelled: 0 }
@@ -147,7 +155,8 @@ impl<'a> Emitter<'a> {
             return self.cx.warn(format!("no training picture of `{}` has a label", self.common.dataset));
         }
         let classes = self.common.classes().iter().zip(&self.trained);
-        let missing: Vec<_> = classes.filter(|(_, count)| **count == 0).map(|(class, _)| format!("`{class}`")).collect();
+        let missing: Vec<_> =
+            classes.filter(|(_, count)| **count == 0).map(|(class, _)| format!("`{class}`")).collect();
         if !missing.is_empty() {
             let plural = if missing.len() == 1 { "class" } else { "classes" };
             let (dataset, missing) = (&self.common.dataset, missing.join(", "));

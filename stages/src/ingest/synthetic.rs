@@ -28,10 +28,14 @@ pub(super) struct Synthetic {
 
 impl Synthetic {
     pub(super) fn plan(options: &IngestOptions, common: Common) -> Result<Self, Problem> {
-        let unknown = Emotion::ALL.iter().find(|emotion| common.labels.meaning(emotion.name()) == Meaning::Unknown);
+        let unknown =
+            Emotion::ALL.iter().find(|emotion| common.labels.meaning(emotion.name()) == Meaning::Unknown);
         if let Some(emotion) = unknown {
             let problem = Problem::new(format!("synthetic pictures of `{}` have no class", emotion.name()));
-            let hint = format!("add it to `classes`, or leave its pictures out: `labels: {{{}: null}}`", emotion.name());
+            let hint = format!(
+                "add it to `classes`, or leave its pictures out: `labels: {{{}: null}}`",
+                emotion.name()
+            );
             return Err(problem.option("classes").hint(hint));
         }
         let IngestOptions { seed, count, size, .. } = *options;
@@ -50,7 +54,8 @@ impl Synthetic {
     fn send(&self, cx: &Context, from: u64, to: u64, out: &mut Emitter<'_>) -> StageResult<()> {
         let uris: Vec<String> = (from..to).map(|index| uri(self.spec(index))).collect();
         // A stop is answered between two pictures, not after the batch.
-        let digests = cx.digest_of(&uris, |uri| if cx.check().is_err() { Err("stopped".to_owned()) } else { read(uri) });
+        let digests = cx
+            .digest_of(&uris, |uri| if cx.check().is_err() { Err("stopped".to_owned()) } else { read(uri) });
         cx.check()?;
         for ((index, uri), digest) in (from..to).zip(uris).zip(digests) {
             let scene = generator::sample(self.spec(index));
@@ -100,16 +105,22 @@ fn parse(uri: &str) -> Option<(u32, Spec)> {
         "sticker" => generator::Domain::Sticker,
         _ => return None,
     };
-    let spec = Spec { domain, seed: number(parts.next())?, index: number(parts.next())?, size: number(parts.next())? };
+    let spec = Spec {
+        domain,
+        seed: number(parts.next())?,
+        index: number(parts.next())?,
+        size: number(parts.next())?,
+    };
     parts.next().is_none().then_some((version, spec))
 }
 
 fn read(uri: &str) -> Result<Bytes, String> {
     match parse(uri) {
         Some((generator::VERSION, spec)) => Ok(generator::png(&generator::sample(spec)).into()),
-        Some((version, _)) => {
-            Err(format!("`{uri}` is of version {version} of the generator, this program has version {}", generator::VERSION))
-        }
+        Some((version, _)) => Err(format!(
+            "`{uri}` is of version {version} of the generator, this program has version {}",
+            generator::VERSION
+        )),
         None => Err(format!("`{uri}` names no synthetic picture")),
     }
 }

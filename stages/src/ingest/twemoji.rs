@@ -26,8 +26,11 @@ impl Twemoji {
         match FACES.iter().find(|face| common.labels.meaning(face.class) == Meaning::Unknown) {
             None => Ok(Twemoji { common }),
             Some(Face { class, .. }) => {
-                let problem = Problem::new(format!("Twemoji's faces of `{class}` have no class")).option("classes");
-                Err(problem.hint(format!("add it to `classes`, or leave its faces out: `labels: {{{class}: null}}`")))
+                let problem =
+                    Problem::new(format!("Twemoji's faces of `{class}` have no class")).option("classes");
+                Err(problem.hint(format!(
+                    "add it to `classes`, or leave its faces out: `labels: {{{class}: null}}`"
+                )))
             }
         }
     }
@@ -46,7 +49,9 @@ impl Source for Twemoji {
             let code = face.code();
             let label = self.common.labels.meaning(face.class);
             let id = self.common.id(&code);
-            let Some(mut row) = self.common.row(id, Domain::Target, Some(Split::Test), label) else { continue };
+            let Some(mut row) = self.common.row(id, Domain::Target, Some(Split::Test), label) else {
+                continue;
+            };
             row.uri = format!("{SCHEME}:{code}");
             row.digest = Digest::of(face.png());
             row.group = Some(face.name().to_owned());
@@ -67,6 +72,7 @@ impl Link for TwemojiLink {
     fn read(&self, uri: &str) -> Result<Bytes, String> {
         let code = uri.strip_prefix(SCHEME).and_then(|rest| rest.strip_prefix(':')).unwrap_or_default();
         let face = FACES.iter().find(|face| face.code() == code);
-        face.map(|face| Bytes::from_static(face.png())).ok_or_else(|| format!("`{uri}` is none of the faces in this program"))
+        face.map(|face| Bytes::from_static(face.png()))
+            .ok_or_else(|| format!("`{uri}` is none of the faces in this program"))
     }
 }

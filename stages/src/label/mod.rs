@@ -1,8 +1,9 @@
 //! `label`: which emotion does each target picture seem to show? Pseudo-labels from an alignment trained on the source.
 //!
-//! Method `cliea` (KCDP, method §4): a pooled pyramid and the counterfactual alignment learn on the source's train rows by
-//! cross entropy over the scores; the epoch with the best macro-F1 on the source's val rows stays. Then every row is
-//! scored, and target rows that pass the filters (method §7.6) get a pseudo-label. Labels of the target are never read.
+//! Method `cliea` (KCDP, docs/method.md §4): a pooled pyramid and the counterfactual alignment learn on the source's train
+//! rows by cross entropy over the scores; the epoch with the best macro-F1 on the source's val rows stays. Then every row
+//! is scored, and target rows that pass the filters (docs/method.md §7) get a pseudo-label. Labels of the target are never
+//! read.
 
 mod prompts;
 mod train;

@@ -1,4 +1,4 @@
-//! What does the text encoder say of each class? States of its prompt, all padded to the longest (method §4).
+//! What does the text encoder say of each class? States of its prompt, all padded to the longest (docs/method.md §4).
 
 use affectflow_models::clip::{ClipText, ClipTextConfig};
 use affectflow_pipeline::{Problem, StageResult};

@@ -1,4 +1,4 @@
-//! How does the alignment learn? Cross entropy over its scores on the source, `L_ccl` of method §4.
+//! How does the alignment learn? Cross entropy over its scores on the source, `L_ccl` of docs/method.md §4.
 
 use affectflow_models::losses::{Average, cross_entropy};
 use affectflow_models::parameters::Parameters;

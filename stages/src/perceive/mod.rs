@@ -1,5 +1,5 @@
-//! What does Stable Diffusion see in a picture, given what is known of it? Nine statistics per channel and level (method
-//! §3 and §9), without keeping the maps.
+//! What does Stable Diffusion see in a picture, given what is known of it? Nine statistics per channel and level
+//! (docs/method.md §3, §9), without keeping the maps.
 
 mod levels;
 mod work;

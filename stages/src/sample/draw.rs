@@ -54,7 +54,8 @@ impl Draw {
             Amount::Fraction(fraction) => ((all as f64 * fraction).round() as u64).min(all),
         };
         let share = |size: u64| u128::from(size) * u128::from(wanted);
-        let mut quotas: Vec<u64> = sizes.iter().map(|&size| (share(size) / u128::from(all.max(1))) as u64).collect();
+        let mut quotas: Vec<u64> =
+            sizes.iter().map(|&size| (share(size) / u128::from(all.max(1))) as u64).collect();
         let mut order: Vec<usize> = (0..sizes.len()).collect();
         order.sort_by_key(|&group| std::cmp::Reverse(share(sizes[group]) % u128::from(all.max(1))));
         let missing = wanted - quotas.iter().sum::<u64>();

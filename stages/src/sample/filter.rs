@@ -25,12 +25,16 @@ pub(super) struct Matches(Vec<(String, OneOf)>);
 impl Matches {
     pub(super) fn new(conditions: &Conditions, inputs: &Inputs) -> Result<Self, Problem> {
         if conditions.is_empty() {
-            return Err(Problem::new("`where` names no column").option("where").hint("for example `where: {split: test}`"));
+            return Err(Problem::new("`where` names no column")
+                .option("where")
+                .hint("for example `where: {split: test}`"));
         }
         let resolve = |(name, values): (&String, &OneOf)| {
             let option = format!("where.{name}");
             let field = inputs.column(name).map_err(|problem| problem.option(&option))?;
-            if !matches!(field.data_type(), DataType::Utf8 | DataType::Boolean) && !field.data_type().is_primitive() {
+            if !matches!(field.data_type(), DataType::Utf8 | DataType::Boolean)
+                && !field.data_type().is_primitive()
+            {
                 let what = format!("column `{name}` holds no single values that `where` could compare");
                 return Err(Problem::new(what).option(&option));
             }
@@ -45,7 +49,9 @@ fn by_index(values: &OneOf, classes: Option<&[String]>, option: &str) -> Result<
     let Some(classes) = classes else { return Ok(values.clone()) };
     let index = |value: &str| match classes.iter().position(|class| class.eq_ignore_ascii_case(value)) {
         Some(index) => Some(index.to_string()),
-        None => value.parse::<usize>().ok().filter(|&index| index < classes.len()).map(|index| index.to_string()),
+        None => {
+            value.parse::<usize>().ok().filter(|&index| index < classes.len()).map(|index| index.to_string())
+        }
     };
     if let Some(unknown) = values.values().iter().flatten().find(|value| index(value).is_none()) {
         let problem = Problem::new(format!("`{unknown}` is not a class")).option(option);
@@ -59,7 +65,8 @@ impl Subset for Matches {
         let mut keep: Vec<u32> = (0..rows.num_rows() as u32).collect();
         for (name, values) in &self.0 {
             let column = rows.column_by_name(name);
-            let column = text(column.ok_or_else(|| StageError::new(format!("no column `{name}` reached `filter`")))?)?;
+            let column =
+                text(column.ok_or_else(|| StageError::new(format!("no column `{name}` reached `filter`")))?)?;
             keep.retain(|&row| {
                 let row = row as usize;
                 values.contains(column.is_valid(row).then(|| column.value(row)))
@@ -72,5 +79,8 @@ impl Subset for Matches {
 /// A column as text.
 pub(super) fn text(column: &ArrayRef) -> StageResult<StringArray> {
     let cast = cast(column, &DataType::Utf8)?;
-    cast.as_any().downcast_ref::<StringArray>().cloned().ok_or_else(|| StageError::new("a column that is not text"))
+    cast.as_any()
+        .downcast_ref::<StringArray>()
+        .cloned()
+        .ok_or_else(|| StageError::new("a column that is not text"))
 }

@@ -48,14 +48,19 @@ impl Stage for Sample {
 
     fn plan(&self, options: SampleOptions, inputs: &Inputs) -> Result<Planned, Problem> {
         let amount = match (options.count, options.fraction) {
-            (Some(0), None) => return Err(Problem::new("`count` is 0").option("count").hint("keep at least 1 row")),
+            (Some(0), None) => {
+                return Err(Problem::new("`count` is 0").option("count").hint("keep at least 1 row"));
+            }
             (Some(count), None) => draw::Amount::Count(count),
             (None, Some(fraction)) if fraction > 0.0 && fraction <= 1.0 => draw::Amount::Fraction(fraction),
             (None, Some(fraction)) => {
                 let problem = Problem::new(format!("`fraction` is {fraction}, not above 0 and at most 1"));
                 return Err(problem.option("fraction"));
             }
-            _ => return Err(Problem::new("`sample` needs one of `count` and `fraction`").hint("for example `count: 100`")),
+            _ => {
+                return Err(Problem::new("`sample` needs one of `count` and `fraction`")
+                    .hint("for example `count: 100`"));
+            }
         };
         if let Some(by) = &options.by {
             inputs.column(by).map_err(|problem| problem.option("by"))?;
@@ -95,7 +100,8 @@ impl Stage for Filter {
 
     fn plan(&self, options: FilterOptions, inputs: &Inputs) -> Result<Planned, Problem> {
         let matches = filter::Matches::new(&options.conditions, inputs)?;
-        let consumes: Vec<&str> = options.conditions.keys().map(String::as_str).filter(|name| *name != "id").collect();
+        let consumes: Vec<&str> =
+            options.conditions.keys().map(String::as_str).filter(|name| *name != "id").collect();
         Ok(Planned::new(&consumes, Vec::new(), Work::Subset(Arc::new(matches))))
     }
 }

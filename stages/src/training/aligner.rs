@@ -1,4 +1,5 @@
-//! What does `label` train and `adapt` go on with? A pooled pyramid and the alignment on top of it (method §4, §9).
+//! What does `label` train and `adapt` go on with? A pooled pyramid and the alignment on top of it
+//! (docs/method.md §4, §9).
 
 use affectflow_models::cliea::{self, Cliea};
 use affectflow_models::fpn::PooledFpn;

@@ -1,4 +1,4 @@
-//! Which pseudo-labels are trusted? Those sure enough, and of each class only the surest share (method §7.6).
+//! Which pseudo-labels are trusted? Those sure enough, and of each class only the surest share (docs/method.md §7).
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};

@@ -2,9 +2,9 @@
 //!
 //! The mean and standard deviation of a channel are those of its map's mean over rows; all nine statistics of the channel
 //! are shifted and scaled alike, which is what standardising the map itself would do. A lateral (1×1) follows, so the
-//! scaling folds exactly into its weights and the pooled identity (method §9) holds. A spread below what half precision
-//! can tell apart from rounding (2⁻¹⁰ of the mean) counts as that much. Under `domain` the target has moments of its own,
-//! as in adaptive batch normalisation (Li et al. 2018).
+//! scaling folds exactly into its weights and the pooled identity (docs/method.md §9) holds. A spread below what half
+//! precision can tell apart from rounding (2⁻¹⁰ of the mean) counts as that much. Under `domain` the target has moments of
+//! its own, as in adaptive batch normalisation (Li et al. 2018).
 
 use affectflow_models::statistics::{Layout, STATISTICS};
 

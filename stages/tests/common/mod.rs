@@ -63,7 +63,8 @@ impl Observer for Warnings {
 
 /// Plans and runs an ingest; a problem of the plan is a failed test.
 pub fn ingest(options: Value, base: &Path) -> Given {
-    let planned = plan("ingest", &options, base, Arc::new(Schema::empty())).unwrap_or_else(|problem| panic!("{problem:?}"));
+    let planned = plan("ingest", &options, base, Arc::new(Schema::empty()))
+        .unwrap_or_else(|problem| panic!("{problem:?}"));
     let Work::Source(source) = &planned.work else { panic!("ingest is a source") };
     let warnings = Arc::new(Warnings::default());
     let cx = Context::detached([]).observed(warnings.clone());
@@ -93,7 +94,10 @@ fn rows(batch: &RecordBatch) -> Vec<Row> {
     let schema = batch.schema();
     let cell = |column: usize, row: usize| {
         let array = batch.column(column);
-        (array.is_valid(row)).then(|| (schema.field(column).name().clone(), array_value_to_string(array, row).unwrap()))
+        (array.is_valid(row))
+            .then(|| (schema.field(column).name().clone(), array_value_to_string(array, row).unwrap()))
     };
-    (0..batch.num_rows()).map(|row| (0..batch.num_columns()).filter_map(|column| cell(column, row)).collect()).collect()
+    (0..batch.num_rows())
+        .map(|row| (0..batch.num_columns()).filter_map(|column| cell(column, row)).collect())
+        .collect()
 }

@@ -1,4 +1,5 @@
-//! What does Stable Diffusion see in a latent, given words: its UNet, run once and read on the way up (method §3)
+//! What does Stable Diffusion see in a latent, given words: its UNet, run once and read on the way up
+//! (docs/method.md §3.2)
 //!
 //! Level 0 is the output of the last up-block, every coarser level the state after the second layer of its up-block.
 //! Levels between the finest and the coarsest also carry the cross-attention maps of their resolution, averaged over

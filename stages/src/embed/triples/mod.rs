@@ -1,7 +1,8 @@
 //! What does a caption state? Triples of subject, verb and object, found offline
 //!
-//! KCDP labels semantic roles with AllenNLP (method §2); no such model runs here, so predicates and their arguments are
-//! found by rules over tagged phrases, and then go through the same role rules ([`roles`]). What the rules read:
+//! KCDP labels semantic roles with AllenNLP (docs/method.md §2); no such model runs here, so predicates and their
+//! arguments are found by rules over tagged phrases, and then go through the same role rules ([`roles`]). What the rules
+//! read:
 //!
 //! - verbs of a list share the subject: "raises the brows, opens the eyes and drops the jaw" states three things;
 //! - a passive's agent is its subject; one without an agent states how things are ("the brows are raised");

@@ -1,4 +1,4 @@
-//! How do the spans of one predicate become a triple? The role rules of KCDP's parser (method §2)
+//! How do the spans of one predicate become a triple? The role rules of KCDP's parser (docs/method.md §2)
 //!
 //! Spans come left to right with the roles of PropBank (Palmer, Gildea and Kingsbury, 2005). The reference joins
 //! repeated spans without a separator; here a space stands between.

@@ -1,0 +1,75 @@
+//! What can be typed? The commands and the arguments that all of them share.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::commands::{cache, export, later, plan, run, runs, show, stages, validate};
+
+/// Declarative, resumable pipelines for emotion in pictures.
+///
+/// Reads `pipelines.yaml` in the current folder and keeps everything computed in `.affectflow/` beside it, so that a run
+/// that was stopped or changed computes only what is missing.
+#[derive(Debug, Parser)]
+#[command(name = "affectflow", version, propagate_version = true, after_help = AFTER)]
+pub struct Cli {
+    #[command(flatten)]
+    pub place: Place,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const AFTER: &str = "\
+Exit codes:
+  0    done
+  1    a stage failed, or more of its rows than its threshold allows
+  2    the file, the arguments or the data named are wrong; nothing ran
+  3    done, but rows are in quarantine
+  4    damage that could not be repaired
+  130  interrupted; the next run goes on from there
+
+First steps:
+  affectflow run                                     run the default pipeline
+  affectflow show last                               its stages and scores
+  affectflow export last adapt -o predictions.csv    its predictions";
+
+/// Which file, and where its state lies.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Place {
+    /// The pipeline file
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "pipelines.yaml")]
+    pub file: PathBuf,
+    /// Folder of the cache and of the runs' records [default: `.affectflow` beside the file]
+    #[arg(long, global = true, value_name = "DIR", env = "AFFECTFLOW_STATE")]
+    pub state: Option<PathBuf>,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a pipeline, reusing every cached row
+    Run(run::Args),
+    /// Show what a run would do, and why; runs nothing
+    Plan(plan::Args),
+    /// Report every problem of the file at once
+    Validate(validate::Args),
+    /// List the kinds of stages; for one, its options, columns and an example
+    Stages(stages::Args),
+    /// Print the JSON Schema of the pipeline file, for editors
+    Schema,
+    /// Write the rows of a stage to a file
+    Export(export::Args),
+    /// List past runs
+    Runs(runs::Args),
+    /// Show a past run: stages, scores, rows in quarantine
+    Show(show::Args),
+    /// Look at what is stored
+    Cache(cache::Args),
+    #[command(flatten)]
+    Later(later::Later),
+}
+
+/// Reads the arguments; wrong ones end the program with code 2 and say how to mend them.
+pub fn parse() -> Cli {
+    Cli::parse()
+}

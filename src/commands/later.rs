@@ -1,0 +1,61 @@
+//! `why`, `test`, `lsp`, ...: commands with a place in the command line that are not there yet.
+
+use clap::Subcommand;
+
+use crate::exit::{Failure, Outcome};
+
+/// The commands that say that they are not there yet.
+#[derive(Debug, Subcommand)]
+pub enum Later {
+    /// Explain what changed in a stage since the nearest earlier run (not there yet)
+    Why(Anything),
+    /// Run the `tests:` blocks of the file (not there yet)
+    Test(Anything),
+    /// A language server for pipeline files (not there yet)
+    Lsp(Anything),
+    /// Draw the stages and their edges (not there yet)
+    Graph(Anything),
+    /// Make a new project (not there yet)
+    Init(Anything),
+    /// Metrics of several runs side by side (not there yet)
+    Compare(Anything),
+    /// Write the HTML report of a run (not there yet)
+    Report(Anything),
+    /// Open the page (not there yet)
+    Ui(Anything),
+    /// Make, list, check and trust plugins (not there yet)
+    Plugin(Anything),
+    /// Print shell completions (not there yet)
+    Completions(Anything),
+}
+
+/// Whatever is typed after the command.
+#[derive(Debug, clap::Args)]
+pub struct Anything {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, hide = true)]
+    rest: Vec<String>,
+}
+
+/// Says so.
+pub fn run(command: &Later) -> Outcome {
+    let (name, instead) = match command {
+        Later::Why(_) => ("why", "`affectflow plan` tells what a run would compute, and why"),
+        Later::Test(_) => ("test", "`affectflow validate` checks the file"),
+        Later::Lsp(_) => ("lsp", "`affectflow schema` prints a JSON Schema that editors take"),
+        Later::Graph(_) => ("graph", "`affectflow plan` lists the stages in order"),
+        Later::Init(_) => ("init", "start from a copy of the `pipelines.yaml` that affectflow ships"),
+        Later::Compare(_) => ("compare", "`affectflow show RUN` prints the scores of one run"),
+        Later::Report(_) => ("report", "`affectflow show RUN` prints the scores of a run"),
+        Later::Ui(_) => ("ui", "`affectflow runs` and `affectflow show RUN` print what is known"),
+        Later::Plugin(_) => {
+            ("plugin", "a stage of your own can be added in a crate, see `plugins/README.md`")
+        }
+        Later::Completions(_) => ("completions", "`affectflow help` lists the commands"),
+    };
+    Err(not_yet(&format!("the command `{name}`"), instead))
+}
+
+/// The answer to something that has a place but is not there yet.
+pub fn not_yet(what: &str, instead: &str) -> Failure {
+    Failure::wrong(format!("{what} is not there yet"), instead)
+}

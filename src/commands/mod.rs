@@ -1,0 +1,35 @@
+//! What does each command do? One file a command.
+
+pub mod cache;
+pub mod export;
+pub mod later;
+pub mod plan;
+pub mod run;
+pub mod runs;
+pub mod schema;
+pub mod show;
+pub mod stages;
+pub mod validate;
+
+use affectflow_pipeline::Registry;
+
+use crate::cli::{Cli, Command};
+use crate::exit::Outcome;
+use crate::project::Project;
+
+/// Hands over to the command.
+pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
+    let project = Project::new(cli.place);
+    match cli.command {
+        Command::Run(args) => run::run(args, &project, registry),
+        Command::Plan(args) => plan::run(args, &project, registry),
+        Command::Validate(args) => validate::run(args, &project, registry),
+        Command::Stages(args) => stages::run(args, registry),
+        Command::Schema => schema::run(registry),
+        Command::Export(args) => export::run(args, &project),
+        Command::Runs(args) => runs::run(args, &project),
+        Command::Show(args) => show::run(args, &project),
+        Command::Cache(args) => cache::run(args, &project),
+        Command::Later(command) => later::run(&command),
+    }
+}

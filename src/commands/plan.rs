@@ -1,0 +1,52 @@
+//! `plan`: what a run would do, and why; nothing is computed or written.
+
+use std::io::Write;
+
+use affectflow_pipeline::Registry;
+use affectflow_pipeline::run::predict::{Forecast, predict};
+use affectflow_pipeline::stage::Shape;
+
+use super::run::Choice;
+use crate::exit::{Exit, Outcome};
+use crate::project::Project;
+use crate::view::numbers::grouped;
+use crate::view::table::table;
+
+/// Arguments of `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    choice: Choice,
+    /// Print the forecast of each stage as a line of JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Looks everything up and prints it.
+pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
+    let plan = args.choice.plan(project, registry)?;
+    let forecasts = predict(&plan, registry, &project.state(), &args.choice.options())?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        for forecast in &forecasts {
+            writeln!(out, "{}", serde_json::to_string(forecast).map_err(std::io::Error::other)?)?;
+        }
+        return Ok(Exit::Done);
+    }
+    let rows =
+        plan.stages.iter().zip(&forecasts).map(|(stage, forecast)| row(stage.planned.work.shape(), forecast));
+    let head = ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined"];
+    write!(out, "{}", table(&head, 3, rows))?;
+    Ok(Exit::Done)
+}
+
+fn row(shape: Shape, forecast: &Forecast) -> Vec<String> {
+    let counted = |number: u64| match shape {
+        Shape::Map | Shape::Table => grouped(number),
+        Shape::Source | Shape::Subset => String::new(),
+    };
+    let Forecast { stage, kind, reason, rows, cached, compute, quarantined } = forecast;
+    let words = [stage, kind, reason].map(String::clone);
+    let numbers = [grouped(*rows), counted(*cached), counted(*compute), grouped(*quarantined)];
+    words.into_iter().chain(numbers).collect()
+}

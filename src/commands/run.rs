@@ -1,0 +1,186 @@
+//! `run`: a pipeline from its file to its record, reusing every cached row.
+
+use std::io::{LineWriter, Write};
+use std::process::exit;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use affectflow_pipeline::event::{Event, Lines, Observer, Silent};
+use affectflow_pipeline::run::context::Device;
+use affectflow_pipeline::run::record::Record;
+use affectflow_pipeline::run::{self, Options};
+use affectflow_pipeline::{Error, Registry, plan};
+
+use super::later::not_yet;
+use crate::exit::{Exit, Failure, Outcome};
+use crate::project::Project;
+use crate::view::numbers::{count, duration};
+use crate::view::progress::Progress;
+use crate::view::summary::summary;
+
+/// Arguments of `run`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    pub choice: Choice,
+    /// Print one event a line on standard output, as JSON
+    #[arg(long)]
+    json: bool,
+    /// No progress and no result table
+    #[arg(short, long)]
+    quiet: bool,
+    /// Run again when an input changes (not there yet)
+    #[arg(long, hide_short_help = true)]
+    watch: bool,
+    /// Open the page while it runs (not there yet)
+    #[arg(long, hide_short_help = true)]
+    ui: bool,
+}
+
+/// What to run and how: the same for `run` and `plan`.
+#[derive(Debug, clap::Args)]
+pub struct Choice {
+    /// The pipeline; the file's `default:` where left out
+    pipeline: Option<String>,
+    /// Change a value of the file for this run: `stages.adapt.config.epochs=3`, `vars.seed=1`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Stop after this stage
+    #[arg(long, value_name = "STAGE")]
+    until: Option<String>,
+    /// Compute this stage again although it is cached; the newest result wins
+    #[arg(long, value_name = "STAGE")]
+    force: Vec<String>,
+    /// Try rows in quarantine again
+    #[arg(long)]
+    retry_quarantined: bool,
+    /// Where networks compute: `cpu`, `cuda`, `cuda:N`, `metal`
+    #[arg(long, value_name = "DEVICE", default_value = "cpu", value_parser = device)]
+    device: Device,
+    /// Threads that compute [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    jobs: Option<u16>,
+}
+
+fn device(text: &str) -> Result<Device, String> {
+    match Device::parse(text) {
+        Some(Device::Cpu) => Ok(Device::Cpu),
+        Some(_) => Err("this build computes on the processor only; leave `--device` out".into()),
+        None => Err("a device is `cpu`, `cuda`, `cuda:N` or `metal`".into()),
+    }
+}
+
+impl Choice {
+    /// Reads the file, plans the pipeline and checks the stages named.
+    pub fn plan(&self, project: &Project, registry: &Registry) -> Result<plan::Plan, Failure> {
+        let (_, plan) =
+            plan::open(&project.file, self.pipeline.as_deref(), &self.sets, registry, self.until.as_deref())?;
+        let known: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
+        match self.force.iter().find(|name| !known.contains(&name.as_str())) {
+            None => Ok(plan),
+            Some(name) => Err(Failure::wrong(
+                format!("`--force {name}`: pipeline `{}` has no such stage", plan.pipeline),
+                format!("its stages are {}", known.join(", ")),
+            )),
+        }
+    }
+
+    /// Options of the engine.
+    pub fn options(&self) -> Options {
+        Options {
+            device: self.device,
+            force: self.force.iter().cloned().collect(),
+            retry_quarantined: self.retry_quarantined,
+            interrupt: Arc::new(AtomicBool::new(false)),
+        }
+    }
+}
+
+/// Runs it.
+pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
+    if args.watch {
+        return Err(not_yet("`--watch`", "start `affectflow run` again: it computes only what changed"));
+    }
+    if args.ui {
+        return Err(not_yet("`--ui`", "the terminal shows progress, `affectflow show last` the result"));
+    }
+    let plan = args.choice.plan(project, registry)?;
+    threads(args.choice.jobs)?;
+    let options = args.choice.options();
+    on_interrupt(options.interrupt.clone(), args.quiet)?;
+    let (record, result) = run::run(&plan, registry, &project.state(), &options, observer(&args))?;
+    if !args.quiet {
+        finished(&record, &result)?;
+    }
+    match result {
+        Ok(()) if record.quarantined() > 0 => Ok(Exit::Quarantined),
+        Ok(()) => Ok(Exit::Done),
+        Err(Error::Interrupted) => {
+            eprintln!(
+                "interrupted: everything finished is kept, `affectflow run {}` goes on from there",
+                record.name
+            );
+            Ok(Exit::Interrupted)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn observer(args: &Args) -> Arc<dyn Observer> {
+    match (args.json, args.quiet) {
+        (true, _) => Arc::new(Lines::new(LineWriter::new(std::io::stdout()))),
+        (false, true) => Arc::new(Warnings),
+        (false, false) => Arc::new(Progress::new()),
+    }
+}
+
+/// Quiet is not blind: warnings are still told.
+struct Warnings;
+
+impl Observer for Warnings {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::Warning { stage: Some(stage), message } => {
+                eprintln!("warning: stage `{stage}`: {message}")
+            }
+            Event::Warning { stage: None, message } => eprintln!("warning: {message}"),
+            other => Silent.event(other),
+        }
+    }
+}
+
+fn threads(jobs: Option<u16>) -> Result<(), Failure> {
+    let Some(jobs) = jobs else { return Ok(()) };
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(jobs.into()).build_global();
+    pool.map_err(|error| {
+        Failure::wrong(format!("cannot start {jobs} threads: {error}"), "leave `--jobs` out")
+    })
+}
+
+/// The first Ctrl-C asks the run to commit and stop, the second stops at once.
+fn on_interrupt(interrupt: Arc<AtomicBool>, quiet: bool) -> Result<(), Failure> {
+    let handler = move || {
+        if interrupt.swap(true, Ordering::SeqCst) {
+            exit(Exit::Interrupted as i32);
+        }
+        if !quiet {
+            eprintln!("stopping: finished rows are being committed (Ctrl-C again stops at once)");
+        }
+    };
+    ctrlc::set_handler(handler).map_err(|error| {
+        Failure::wrong(format!("cannot listen for Ctrl-C: {error}"), "run in another terminal")
+    })
+}
+
+fn finished(record: &Record, result: &Result<(), Error>) -> std::io::Result<()> {
+    let mut to = std::io::stderr().lock();
+    writeln!(to, "\n{}", summary(record))?;
+    let outcome = if result.is_ok() { "done" } else { record.outcome.as_str() };
+    let seconds: f64 = record.stages.values().filter_map(|s| s["seconds"].as_f64()).fold(0.0, f64::max);
+    writeln!(to, "{}: {outcome} in {} (run `{}`)", record.name, duration(seconds), record.id)?;
+    if record.quarantined() > 0 {
+        let rows = count(record.quarantined(), "row");
+        writeln!(to, "{rows} in quarantine, see `affectflow show {}`", record.id)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,80 @@
+//! `show RUN`: stages, scores and rows in quarantine of a past run.
+
+use std::fs::File;
+use std::io::Write;
+
+use affectflow_pipeline::Error;
+use affectflow_pipeline::run::record::Record;
+use arrow::array::{Array, AsArray};
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use serde_json::json;
+
+use crate::exit::{Exit, Failure, Outcome};
+use crate::project::Project;
+use crate::view::summary::{metrics, summary};
+use crate::view::table::table;
+
+/// Rows in quarantine that are listed; the file has them all.
+const LISTED: usize = 20;
+
+/// Arguments of `show`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// The run's name as `runs` lists it, or `last`
+    #[arg(default_value = "last")]
+    run: String,
+    /// Print the record and the metrics as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Shows it.
+pub fn run(args: Args, project: &Project) -> Outcome {
+    let record = Record::find(&project.existing()?.runs, &args.run)?;
+    let mut out = std::io::stdout().lock();
+    if args.json {
+        let value = json!({ "run": record, "metrics": metrics(&record) });
+        writeln!(out, "{value:#}")?;
+        return Ok(Exit::Done);
+    }
+    writeln!(out, "run       {}\npipeline  {}\noutcome   {}", record.id, record.name, record.outcome)?;
+    writeln!(out, "started   {}\nended     {}", record.start, record.end.as_deref().unwrap_or("-"))?;
+    writeln!(out, "folder    {}", record.folder().display())?;
+    if let Some(error) = &record.error {
+        writeln!(out, "error     {error}")?;
+    }
+    writeln!(out, "\n{}", summary(&record))?;
+    let failed = quarantined(&record)?;
+    if !failed.is_empty() {
+        let more = failed.len().saturating_sub(LISTED);
+        write!(
+            out,
+            "{}",
+            table(&["quarantined row", "stage", "error", "attempts"], 3, failed.into_iter().take(LISTED))
+        )?;
+        if more > 0 {
+            writeln!(out, "and {more} more in {}", record.folder().join("quarantine.parquet").display())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The rows of `quarantine.parquet`; none where a run broke off before it was written.
+fn quarantined(record: &Record) -> Result<Vec<Vec<String>>, Failure> {
+    let Ok(file) = File::open(record.folder().join("quarantine.parquet")) else { return Ok(Vec::new()) };
+    let reader =
+        ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::from)?.build().map_err(Error::from)?;
+    let mut rows = Vec::new();
+    for batch in reader {
+        let batch = batch.map_err(Error::from)?;
+        for row in 0..batch.num_rows() {
+            let cell = |column: usize| {
+                let array = batch.column(column);
+                arrow::util::display::array_value_to_string(array.as_ref(), row).unwrap_or_default()
+            };
+            debug_assert!(batch.column(0).as_string_opt::<i32>().is_some_and(|ids| ids.is_valid(row)));
+            rows.push((0..batch.num_columns()).map(cell).collect());
+        }
+    }
+    Ok(rows)
+}

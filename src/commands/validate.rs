@@ -1,0 +1,32 @@
+//! `validate`: every problem of the file at once, each with its place and a hint.
+
+use affectflow_pipeline::{Registry, plan};
+
+use crate::exit::{Exit, Outcome};
+use crate::project::Project;
+use crate::view::numbers::count;
+
+/// Arguments of `validate`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Change a value of the file first, as in `run`
+    #[arg(long = "set", value_name = "PATH=VALUE")]
+    sets: Vec<String>,
+    /// Say nothing when all is well
+    #[arg(short, long)]
+    quiet: bool,
+}
+
+/// Checks every pipeline of the file.
+pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
+    let problems = plan::check(&project.file, &args.sets, registry);
+    if problems.is_empty() {
+        if !args.quiet {
+            eprintln!("`{}` is valid", project.file.display());
+        }
+        return Ok(Exit::Done);
+    }
+    problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+    eprintln!("{} in `{}`", count(problems.len() as u64, "problem"), project.file.display());
+    Ok(Exit::Wrong)
+}

@@ -1,0 +1,7 @@
+//! How do people see it? Tables, numbers, progress.
+
+pub mod numbers;
+pub mod progress;
+pub mod scores;
+pub mod summary;
+pub mod table;

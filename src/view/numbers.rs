@@ -1,0 +1,66 @@
+//! How are numbers written? Counts with separators, durations and sizes in the unit that fits.
+
+/// 1234567 as `1,234,567`.
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// `1 row`, `2 rows`, `1,000 rows`.
+pub fn count(number: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// Seconds as `12 ms`, `3.2 s`, `2 m 05 s`, `1 h 02 m`.
+pub fn duration(seconds: f64) -> String {
+    match seconds {
+        s if s < 0.9995 => format!("{:.0} ms", s * 1e3),
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 59.5 => format!("{s:.0} s"),
+        s if s < 3599.5 => format!("{} m {:02} s", s.round() as u64 / 60, s.round() as u64 % 60),
+        s => format!("{} h {:02} m", (s / 60.0).round() as u64 / 60, (s / 60.0).round() as u64 % 60),
+    }
+}
+
+/// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
+pub fn bytes(size: u64) -> String {
+    let mut value = size as f64;
+    for unit in ["B", "KiB", "MiB", "GiB"] {
+        if value < 1023.5 {
+            return number_with(value, unit, unit == "B");
+        }
+        value /= 1024.0;
+    }
+    number_with(value, "TiB", false)
+}
+
+fn number_with(value: f64, unit: &str, whole: bool) -> String {
+    if whole || value >= 9.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(
+            ["0", "999", "1,000", "1,234,567"],
+            [0, 999, 1000, 1_234_567].map(grouped).each_ref().map(|s| s.as_str())
+        );
+        assert_eq!((count(1, "row"), count(0, "row")), ("1 row".into(), "0 rows".into()));
+        let seconds = [0.0004, 0.9996, 3.21, 59.6, 125.0, 3600.0, 3726.0].map(duration);
+        assert_eq!(seconds, ["0 ms", "1.0 s", "3.2 s", "1 m 00 s", "2 m 05 s", "1 h 00 m", "1 h 02 m"]);
+        assert_eq!(
+            [0, 1023, 1536, 20 << 20, 3 << 40].map(bytes),
+            ["0 B", "1023 B", "1.5 KiB", "20 MiB", "3.0 TiB"]
+        );
+    }
+}
