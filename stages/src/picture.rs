@@ -27,6 +27,9 @@ pub fn decode(bytes: &[u8], side: u32) -> Result<Vec<u8>, String> {
 fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
     let format = format(bytes)?;
     let name = name(format);
+    if !ends(format, bytes) {
+        return Err(format!("truncated {name}"));
+    }
     let mut limits = Limits::default();
     limits.max_alloc = Some(MAX_BYTES);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
@@ -42,9 +45,6 @@ fn upright(bytes: &[u8]) -> Result<DynamicImage, String> {
             decoder.total_bytes() >> 20,
             MAX_BYTES >> 20
         ));
-    }
-    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
-        return Err("truncated JPEG".into());
     }
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut picture = DynamicImage::from_decoder(decoder).map_err(|error| plain(name, &error))?;
@@ -73,13 +73,39 @@ fn name(format: ImageFormat) -> &'static str {
     }
 }
 
+/// What decoders say when the bytes run out.
+const ENDS: [&str; 6] = [
+    "unexpected eof",
+    "unexpected end",
+    "end of file",
+    "failed to fill",
+    "no more bytes",
+    "not enough bytes",
+];
+
 fn plain(name: &str, error: &ImageError) -> String {
     let text = error.to_string();
-    let ends = matches!(error, ImageError::IoError(io) if io.kind() == std::io::ErrorKind::UnexpectedEof)
-        || ["unexpected eof", "unexpected end", "end of file", "failed to fill", "no more bytes"]
-            .iter()
-            .any(|words| text.to_lowercase().contains(words));
-    if ends { format!("truncated {name}") } else { format!("damaged {name}: {}", text.trim_end_matches('.')) }
+    let text = text.trim_end().trim_end_matches('.');
+    let lower = text.to_lowercase();
+    if ENDS.iter().any(|words| lower.contains(words)) {
+        return format!("truncated {name}");
+    }
+    let cause = text.strip_prefix("Format error decoding").and_then(|rest| rest.split_once(": "));
+    format!("damaged {name}: {}", cause.map_or(text, |(_, cause)| cause))
+}
+
+/// Whether a file reaches its end where the decoders do not tell.
+fn ends(format: ImageFormat, bytes: &[u8]) -> bool {
+    match format {
+        ImageFormat::Jpeg => jpeg_ends(bytes),
+        ImageFormat::WebP => match bytes.get(4..8) {
+            Some(size) => {
+                bytes.len() as u64 >= 8 + u64::from(u32::from_le_bytes([size[0], size[1], size[2], size[3]]))
+            }
+            None => false,
+        },
+        _ => true,
+    }
 }
 
 /// Whether a JPEG's scans reach its end marker; the decoder would fill what is missing with grey.

@@ -1,6 +1,8 @@
 //! Do pictures come in as the contract says, from every origin?
 
 mod common;
+#[path = "common/given.rs"]
+mod given;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +10,8 @@ use std::sync::Arc;
 use affectflow_pipeline::Digest;
 use affectflow_pipeline::batch::link_of;
 use arrow::datatypes::Schema;
-use common::{Given, Row, ingest, plan, problem, registry};
+use common::{plan, registry};
+use given::{Given, Row, ingest, problem};
 use image::{ImageFormat, Rgb, RgbImage};
 use serde_json::json;
 
@@ -177,7 +180,7 @@ fn label_names_follow_the_published_table_and_the_users_map() {
         "in/grumpy/4.png",
         "in/unsure/5.png",
     ]);
-    let problem = problem("ingest", json!({ "path": "in", "domain": "source" }), base.path());
+    let problem = problem(json!({ "path": "in", "domain": "source" }), base.path());
     assert_eq!(problem.option, ["labels"]);
     assert!(
         problem.message.starts_with("folders `grumpy`, `unsure` name no class; classes are `surprise`, "),
@@ -196,11 +199,8 @@ fn label_names_follow_the_published_table_and_the_users_map() {
 #[test]
 fn a_map_to_no_class_points_at_its_line() {
     let base = folder(&FACES);
-    let problem = problem(
-        "ingest",
-        json!({ "path": "in", "domain": "source", "labels": { "x": "bliss" } }),
-        base.path(),
-    );
+    let problem =
+        problem(json!({ "path": "in", "domain": "source", "labels": { "x": "bliss" } }), base.path());
     assert_eq!(problem.option, ["labels", "x"]);
     assert_eq!(problem.message, "label `x` is mapped to `bliss`, which is not a class");
 }
@@ -211,7 +211,7 @@ fn own_classes_take_their_own_order() {
     let given = ingest(json!({ "path": "in", "domain": "source", "classes": ["dog", "cat"] }), base.path());
     assert_eq!(given.column("label"), ["1", "0"]);
     let options = json!({ "path": "in", "domain": "source", "classes": ["dog", "Dog"] });
-    assert_eq!(problem("ingest", options, base.path()).option, ["classes"]);
+    assert_eq!(problem(options, base.path()).option, ["classes"]);
 }
 
 #[test]
@@ -229,7 +229,7 @@ fn classes_without_training_pictures_are_named() {
 fn missing_and_empty_places_are_said() {
     let base = folder(&["in/happy/1.png"]);
     let at = |options| {
-        let problem = problem("ingest", options, base.path());
+        let problem = problem(options, base.path());
         (problem.option.join("."), problem.message)
     };
     assert_eq!(at(json!({ "path": "out", "domain": "source" })), ("path".into(), "no folder `out`".into()));
@@ -278,7 +278,7 @@ fn where_keeps_some_rows_of_a_manifest() {
     assert_eq!(given(json!("film")).error.unwrap(), "no pictures found in `list.csv`");
     let options =
         json!({ "source": "manifest", "path": "list.csv", "domain": "source", "where": { "colour": "red" } });
-    let problem = problem("ingest", options, base.path());
+    let problem = problem(options, base.path());
     assert_eq!(
         (problem.option.join("."), problem.message),
         ("where.colour".into(), "`list.csv` has no column `colour`".into())
@@ -313,7 +313,7 @@ fn mistakes_in_a_header_are_found_by_the_plan() {
     let check = |text: &str, want: &str| {
         let base = manifest(text);
         let options = json!({ "source": "manifest", "path": "list.csv", "domain": "source" });
-        let problem = problem("ingest", options, base.path());
+        let problem = problem(options, base.path());
         assert_eq!((problem.option.join("."), problem.message), ("path".into(), want.into()));
     };
     check("file,label\na.png,0\n", "`list.csv` has no column `path`");

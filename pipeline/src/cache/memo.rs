@@ -154,3 +154,36 @@ fn inode(meta: &Metadata) -> u64 {
 fn inode(_: &Metadata) -> u64 {
     0
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    #[test]
+    fn links_and_files_known_to_an_earlier_run_are_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.bin");
+        std::fs::write(&file, "bytes").unwrap();
+        let old = SystemTime::now() - std::time::Duration::from_secs(60);
+        std::fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+        let uris = ["made:v1/1".to_owned(), "made:v1/2".to_owned()];
+        let made = AtomicUsize::new(0);
+        let ask = || {
+            let memo = FileMemo::open(folder.path().join("memo"));
+            let links = memo.links(&uris, |uri| {
+                made.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, String>(uri.to_owned())
+            });
+            let read = memo.digest(&file).unwrap();
+            memo.save().unwrap();
+            (links, read)
+        };
+        let (links, read) = ask();
+        assert_eq!(links, uris.each_ref().map(|uri| Ok(Digest::of(uri.as_bytes()))));
+        assert_eq!(read, (Digest::of(b"bytes"), true));
+        assert_eq!(ask(), (links, (read.0, false)));
+        assert_eq!(made.load(Ordering::Relaxed), 2);
+    }
+}

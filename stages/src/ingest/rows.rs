@@ -172,7 +172,6 @@ impl<'a> Emitter<'a> {
         let rows = std::mem::take(&mut self.pending);
         let batch = self.batch(&rows)?;
         (self.emit)(batch)?;
-        self.cx.progress(self.emitted, None, "pictures", "");
         Ok(())
     }
 
