@@ -113,11 +113,14 @@ fn hint(error: &Error) -> Option<String> {
             "mend the rows, or raise `quarantine_threshold` of the stage; what was computed is kept".into(),
         ),
         Error::Io { source, .. } => match source.kind() {
-            io::ErrorKind::StorageFull => {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
                 Some("free some space and run again; everything finished is kept".into())
             }
-            io::ErrorKind::PermissionDenied => {
-                Some("change the permissions, or choose another folder with `--state DIR`".into())
+            io::ErrorKind::PermissionDenied
+            | io::ErrorKind::ReadOnlyFilesystem
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::AlreadyExists => {
+                Some("it must be a folder that can be written; `--state DIR` names another one".into())
             }
             _ => None,
         },

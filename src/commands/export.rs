@@ -7,8 +7,9 @@ mod parquet;
 mod plain;
 
 use std::fs::File;
-use std::io::{BufWriter, Write};
+use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
 use affectflow_pipeline::Error;
 use affectflow_pipeline::run::export::export;
@@ -56,7 +57,13 @@ pub fn run(args: Args, project: &Project) -> Outcome {
     let cannot = |source| Error::Io { action: "write", path: args.output.clone(), source };
     let temporary = tempfile::NamedTempFile::new_in(folder).map_err(cannot)?;
     let file = temporary.reopen().map_err(cannot)?;
-    let rows = write(file, open, |sink| export(&state.cache, &record, &args.stage, args.all, sink))?;
+    let refused = Refused::default();
+    let file = Watched { file: BufWriter::new(file), refused: refused.clone() };
+    let written = write(file, open, |sink| export(&state.cache, &record, &args.stage, args.all, sink));
+    let rows = written.map_err(|error| match refused.lock().unwrap_or_else(|p| p.into_inner()).take() {
+        Some(source) => cannot(source),
+        None => error,
+    })?;
     let file = temporary.persist(&args.output).map_err(|error| cannot(error.error))?;
     readable(&file).map_err(cannot)?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
@@ -81,9 +88,38 @@ fn format(output: &Path) -> Result<Open, Failure> {
     })
 }
 
+/// Why the file could not be written, for formats that wrap it up in errors of their own.
+type Refused = Arc<Mutex<Option<io::Error>>>;
+
+struct Watched {
+    file: BufWriter<File>,
+    refused: Refused,
+}
+
+impl Watched {
+    fn watch<T>(&self, result: io::Result<T>) -> io::Result<T> {
+        result.inspect_err(|error| {
+            let copy = error.raw_os_error().map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+            *self.refused.lock().unwrap_or_else(|p| p.into_inner()) = Some(copy);
+        })
+    }
+}
+
+impl Write for Watched {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.file.write(bytes);
+        self.watch(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.file.flush();
+        self.watch(flushed)
+    }
+}
+
 /// Gives every batch to the format; the first one brings the schema.
 fn write(
-    file: File,
+    file: Watched,
     open: Open,
     rows: impl FnOnce(&mut dyn FnMut(RecordBatch) -> Result<(), Error>) -> Result<(), Error>,
 ) -> Result<u64, Error> {
@@ -93,7 +129,7 @@ fn write(
     rows(&mut |batch| {
         let batch = plain::plain(&batch)?;
         if let Some(file) = file.take() {
-            sink = Some(open(Box::new(BufWriter::new(file)), batch.schema())?);
+            sink = Some(open(Box::new(file), batch.schema())?);
         }
         count += batch.num_rows() as u64;
         sink.as_mut().map_or(Ok(()), |sink| sink.write(&batch))

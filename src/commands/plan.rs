@@ -2,9 +2,9 @@
 
 use std::io::Write;
 
-use affectflow_pipeline::Registry;
 use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::stage::Shape;
+use affectflow_pipeline::{Error, Registry};
 
 use super::run::Choice;
 use crate::exit::{Exit, Outcome};
@@ -25,7 +25,13 @@ pub struct Args {
 /// Looks everything up and prints it.
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     let plan = args.choice.plan(project, registry)?;
-    let forecasts = predict(&plan, registry, &project.state(), &args.choice.options())?;
+    let state = project.state();
+    let mut forecasts = predict(&plan, registry, &state, &args.choice.options());
+    while let Err(Error::Damaged { .. }) = forecasts {
+        forecasts = predict(&plan, registry, &state, &args.choice.options());
+    }
+    state.cache.take_damage().iter().for_each(|damage| eprintln!("warning: {damage}"));
+    let forecasts = forecasts?;
     let mut out = std::io::stdout().lock();
     if args.json {
         for forecast in &forecasts {

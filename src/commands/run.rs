@@ -176,8 +176,8 @@ fn finished(record: &Record, result: &Result<(), Error>) -> std::io::Result<()> 
     let mut to = std::io::stderr().lock();
     writeln!(to, "\n{}", summary(record))?;
     let outcome = if result.is_ok() { "done" } else { record.outcome.as_str() };
-    let seconds: f64 = record.stages.values().filter_map(|s| s["seconds"].as_f64()).fold(0.0, f64::max);
-    writeln!(to, "{}: {outcome} in {} (run `{}`)", record.name, duration(seconds), record.id)?;
+    let took = duration(record.seconds.unwrap_or_default());
+    writeln!(to, "{}: {outcome} in {took} (run `{}`)", record.name, record.id)?;
     if record.quarantined() > 0 {
         let rows = count(record.quarantined(), "row");
         writeln!(to, "{rows} in quarantine, see `affectflow show {}`", record.id)?;

@@ -1,7 +1,6 @@
 //! `runs`: the past runs, newest last.
 
 use std::io::Write;
-use std::time::Duration;
 
 use affectflow_pipeline::run::record::Record;
 use serde_json::json;
@@ -45,14 +44,7 @@ fn row(record: &Record) -> Vec<String> {
         record.name.clone(),
         record.outcome.clone(),
         grouped(computed),
-        took(record).map_or("-".into(), |took| duration(took.as_secs_f64())),
+        record.seconds.map_or("-".into(), duration),
         accuracy.join(" "),
     ]
-}
-
-/// From start to end, in whole seconds.
-fn took(record: &Record) -> Option<Duration> {
-    let seconds: Vec<f64> = record.stages.values().filter_map(|stage| stage["seconds"].as_f64()).collect();
-    record.end.as_ref()?;
-    Duration::try_from_secs_f64(seconds.into_iter().fold(0.0, f64::max)).ok()
 }

@@ -247,8 +247,10 @@ fn missing_and_empty_places_are_said() {
     assert_eq!(at(json!({ "source": "twemoji", "domain": "source" })).0, "domain");
     assert_eq!(at(json!({ "path": "in", "domain": "source", "fractions": { "train": 0.5 } })).0, "fractions");
     std::fs::create_dir(base.path().join("empty")).unwrap();
-    let given = ingest(json!({ "path": "empty", "domain": "source" }), base.path());
-    assert_eq!(given.error.unwrap(), "no pictures found in `empty`");
+    assert_eq!(
+        at(json!({ "path": "empty", "domain": "source" })),
+        ("path".into(), "no pictures found in `empty`".into())
+    );
 }
 
 #[test]

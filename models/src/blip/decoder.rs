@@ -129,7 +129,13 @@ impl BlipDecoder {
     pub fn next_scores(&self, tokens: &[u32], state: &mut DecoderState) -> Result<Vec<f32>> {
         let states = self.forward(tokens, state)?;
         let last = states.narrow(1, states.dim(1)? - 1, 1)?.contiguous()?;
-        self.scores(&last)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()
+        let scores: Vec<f32> = self.scores(&last)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?;
+        match scores.iter().any(|score| score.is_nan()) {
+            false => Ok(scores),
+            true => candle_core::bail!(
+                "the captioner gave NaN as the score of a word; its weights or this picture's pixels are not finite"
+            ),
+        }
     }
 }
 

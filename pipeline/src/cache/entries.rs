@@ -69,6 +69,11 @@ impl Entries {
         &self.fields
     }
 
+    /// Where they lie, relative to the cache.
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
     /// Names of the segments, oldest first.
     pub fn names(&self) -> Vec<String> {
         self.segments().iter().map(|s| s.name.clone()).collect()

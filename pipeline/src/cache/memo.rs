@@ -83,6 +83,9 @@ impl FileMemo {
     /// Digest of one file, and whether it was read.
     pub fn digest(&self, path: &Path) -> Result<(Digest, bool), Error> {
         let meta = std::fs::metadata(path).map_err(Error::io("read", path))?;
+        if !meta.is_file() {
+            return Err(Error::io("read", path)(std::io::Error::other("not a regular file")));
+        }
         let (size, modified, inode) = (meta.len(), nanos(meta.modified().ok()), inode(&meta));
         let known = self.lock().files.get(path).copied();
         if let Some(known) = known

@@ -18,6 +18,7 @@ pub mod memo;
 pub mod segment;
 pub mod storage;
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -44,6 +45,14 @@ pub struct Damage {
     pub what: String,
     /// Where it lies now, if it could be moved.
     pub aside: Option<String>,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "damaged cache file `{}` ({})", self.path, self.what)?;
+        self.aside.iter().try_for_each(|to| write!(f, ", moved to `{to}`"))?;
+        f.write_str("; its rows are computed again")
+    }
 }
 
 impl Cache {

@@ -54,6 +54,17 @@ impl Disk {
     }
 }
 
+/// Temporary files are private; what stays is as readable as any new file, so that people can share a cache.
+fn shared<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(fs::Permissions::from_mode(0o666))
+    }
+    #[cfg(not(unix))]
+    builder
+}
+
 impl Storage for Disk {
     fn read(&self, path: &str) -> io::Result<Bytes> {
         let file = File::open(self.root.join(path))?;
@@ -70,7 +81,7 @@ impl Storage for Disk {
         let target = self.root.join(path);
         let folder = target.parent().unwrap_or(&self.root);
         fs::create_dir_all(folder)?;
-        let mut temporary = tempfile::Builder::new().prefix(".tmp-").tempfile_in(folder)?;
+        let mut temporary = shared(tempfile::Builder::new().prefix(".tmp-")).tempfile_in(folder)?;
         for part in parts {
             temporary.write_all(part)?;
         }

@@ -42,7 +42,10 @@ pub fn plan(
         problems.push(Problem::new(message).at(span.clone()).hint(hint));
     }
     match pipeline(chosen, registry, base, until) {
-        Ok(plan) if problems.is_empty() => Ok(plan),
+        Ok(mut plan) if problems.is_empty() => {
+            plan.resolved["vars"] = recorded(&spec.vars.to_json(), &spec.vars);
+            Ok(plan)
+        }
         Ok(_) => Err(problems),
         Err(more) => {
             problems.extend(more);

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, new_null_array};
-use arrow::compute::{concat_batches, take_record_batch};
+use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{FieldRef, Schema};
 use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use serde_json::Value;
@@ -128,6 +128,9 @@ impl Stored {
                 let segments: Option<Vec<String>> =
                     serde_json::from_value(info["segments"].clone()).unwrap_or_default();
                 let fields = stored_fields(cache, folder)?;
+                if fields.is_empty() && values.num_rows() > 0 && info["columns"] != serde_json::json!([]) {
+                    return Err(gone(format!("the rows of stage `{stage}`"), folder));
+                }
                 let entries = Entries::open(cache.clone(), folder.to_owned(), fields, segments.as_deref())?;
                 let keys: Vec<Digest> = keys
                     .as_fixed_size_binary()
@@ -148,9 +151,9 @@ impl Stored {
     fn columns(&self, ids: &[String]) -> Result<Vec<(FieldRef, ArrayRef)>, Error> {
         let rows: UInt32Array = ids.iter().map(|id| self.rows.get(id).copied()).collect();
         let Some((entries, places)) = &self.entries else {
-            let taken = take_record_batch(&self.values, &rows)?;
-            let fields = taken.schema().fields().iter().cloned().collect::<Vec<_>>();
-            return Ok(fields.into_iter().zip(taken.columns().iter().cloned()).skip(1).collect());
+            let columns = self.values.columns().iter().map(|column| take(column, &rows, None));
+            let taken = columns.collect::<Result<Vec<_>, _>>()?;
+            return Ok(self.values.schema().fields().iter().cloned().zip(taken).skip(1).collect());
         };
         let mut found = Vec::new();
         for (column, field) in entries.fields().iter().enumerate() {
@@ -159,10 +162,7 @@ impl Stored {
             let present: Vec<Place> = wanted.iter().copied().flatten().collect();
             let lost = rows.iter().zip(&wanted).position(|(row, place)| row.is_some() && place.is_none());
             if let Some(at) = lost {
-                return Err(Error::NotFound(format!(
-                    "row `{}` is no longer in the cache; run the pipeline again to compute it",
-                    ids[at]
-                )));
+                return Err(gone(format!("row `{}`", ids[at]), entries.folder()));
             }
             let values = entries.read(column, &present, &entries.digests(column, &present))?;
             let mut next = 0;
@@ -184,6 +184,10 @@ impl Stored {
         }
         Ok(found)
     }
+}
+
+fn gone(what: String, folder: &str) -> Error {
+    Error::Damaged { path: folder.to_owned(), what: format!("{what} was there and is gone") }
 }
 
 /// The fields of stored rows, read from the first segment.

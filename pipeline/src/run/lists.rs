@@ -67,15 +67,7 @@ impl ListWriter {
         let Some(schema) = pending.first().map(|batch| batch.schema()).filter(|_| rows > 0) else {
             return Ok(());
         };
-        let mut hasher = blake3::Hasher::new();
-        for at in 0..schema.fields().len() {
-            hasher.update(schema.field(at).name().as_bytes());
-            let columns: Vec<_> = pending.iter().map(|batch| batch.column(at).as_ref()).collect();
-            cells(&concat(&columns)?)?.iter().for_each(|digest| {
-                hasher.update(&digest.0);
-            });
-        }
-        let name = Digest::from_hash(hasher.finalize()).to_string();
+        let name = content(&pending)?;
         let path = path(&name);
         if self.cache.exists(&path) {
             self.parts.push(name);
@@ -95,16 +87,40 @@ impl ListWriter {
     }
 }
 
-/// Reads a list's parts, one record batch each; tensors as batches carry them.
+/// The name of a list: the digest of its values, column by column.
+fn content(batches: &[RecordBatch]) -> Result<String, Error> {
+    let mut hasher = blake3::Hasher::new();
+    let schema = batches.first().map(|batch| batch.schema());
+    for (at, field) in schema.iter().flat_map(|schema| schema.fields()).enumerate() {
+        hasher.update(field.name().as_bytes());
+        let columns: Vec<_> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
+        cells(&concat(&columns)?)?.iter().for_each(|digest| {
+            hasher.update(&digest.0);
+        });
+    }
+    Ok(Digest::from_hash(hasher.finalize()).to_string())
+}
+
+/// Reads a list's parts, one after the other; tensors as batches carry them. A part whose values are not those it is named
+/// after is damaged.
 pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> {
     let mut all = Vec::new();
     for part in parts {
         let path = path(part);
         let damaged = |error: &dyn std::fmt::Display| cache.damaged(&path, &error.to_string());
-        let reader = ParquetRecordBatchReaderBuilder::try_new(cache.read(&path)?).map_err(|e| damaged(&e))?;
-        for batch in reader.build().map_err(|e| damaged(&e))? {
-            all.push(tensor::batch_from_disk(&batch.map_err(|e| damaged(&e))?)?);
+        if !cache.exists(&path) {
+            return Err(Error::Damaged { path, what: "it was there and is gone".into() });
         }
+        let reader = ParquetRecordBatchReaderBuilder::try_new(cache.read(&path)?).map_err(|e| damaged(&e))?;
+        let mut found = Vec::new();
+        for batch in reader.build().map_err(|e| damaged(&e))? {
+            let batch = batch.map_err(|e| damaged(&e))?;
+            found.push(tensor::batch_from_disk(&batch).map_err(|e| damaged(&e))?);
+        }
+        if content(&found)? != *part {
+            return Err(damaged(&"its content does not match its digest"));
+        }
+        all.extend(found);
     }
     Ok(all)
 }

@@ -25,7 +25,6 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
 
 use crate::cache::Cache;
 use crate::cache::memo::FileMemo;
@@ -87,7 +86,6 @@ pub fn run(
 ) -> Result<(Record, Result<(), Error>), Error> {
     let mut record = Record::begin(plan, state, options)?;
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
-    let started = Instant::now();
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
     let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());
     observer.event(&Event::RunStarted { run, pipeline, stages });
@@ -95,12 +93,7 @@ pub fn run(
     for attempt in 0..=REPAIRS {
         result = attempt_run(plan, registry, state, options, &observer, &mut record);
         for damage in state.cache.take_damage() {
-            let aside = damage.aside.map(|to| format!(", moved to `{to}`")).unwrap_or_default();
-            let message = format!(
-                "damaged cache file `{}` ({}){aside}; its rows are computed again",
-                damage.path, damage.what
-            );
-            observer.event(&Event::Warning { stage: None, message });
+            observer.event(&Event::Warning { stage: None, message: damage.to_string() });
         }
         if !matches!(result, Err(Error::Damaged { .. })) || attempt == REPAIRS {
             break;
@@ -109,7 +102,7 @@ pub fn run(
     let saved = state.files.save();
     let result = result.and(saved);
     let outcome = record.finish(&result)?;
-    observer.event(&Event::RunFinished { outcome, seconds: started.elapsed().as_secs_f64() });
+    observer.event(&Event::RunFinished { outcome, seconds: record.seconds.unwrap_or_default() });
     Ok((record, result))
 }
 

@@ -5,7 +5,7 @@ use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
 use arrow::array::{RecordBatch, StringArray, UInt32Array};
 use parquet::arrow::ArrowWriter;
@@ -35,6 +35,8 @@ pub struct Record {
     pub start: String,
     /// RFC 3339, UTC.
     pub end: Option<String>,
+    /// From start to end, once ended.
+    pub seconds: Option<f64>,
     /// `running`, `done`, `quarantined`, `failed`, `interrupted`.
     pub outcome: String,
     /// Why it failed.
@@ -49,6 +51,8 @@ pub struct Record {
     folder: PathBuf,
     #[serde(skip)]
     order: Vec<String>,
+    #[serde(skip)]
+    began: Option<Instant>,
 }
 
 impl Record {
@@ -67,6 +71,7 @@ impl Record {
             device: options.device.class().to_owned(),
             start: now,
             end: None,
+            seconds: None,
             outcome: "running".into(),
             error: None,
             parent: None,
@@ -74,6 +79,7 @@ impl Record {
             pipeline: plan.resolved.clone(),
             folder,
             order: plan.stages.iter().map(|s| s.name.clone()).collect(),
+            began: Some(Instant::now()),
         };
         record.write()?;
         Ok(record)
@@ -175,6 +181,7 @@ impl Record {
     /// Ends the record; returns the outcome's name.
     pub(crate) fn finish(&mut self, result: &Result<(), Error>) -> Result<String, Error> {
         self.end = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
+        self.seconds = self.began.map(|began| began.elapsed().as_secs_f64());
         self.error = result.as_ref().err().map(|error| error.to_string());
         self.outcome = match result {
             Err(Error::Interrupted) => "interrupted",

@@ -1,7 +1,5 @@
 //! How do rows come in? A source is asked at every run; what it lists is the run's snapshot of the data.
 
-use std::collections::HashSet;
-
 use super::stage_run::StageRun;
 use crate::batch::{Batch, string_column};
 use crate::digest::Digest;
@@ -12,11 +10,7 @@ use crate::stage::{Failures, Source};
 pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
     stage.clock();
     let mut failures = Failures::default();
-    let mut seen: HashSet<u64> = HashSet::new();
-    let mut emit = |rows: arrow::array::RecordBatch| {
-        let emitted = emit(stage, rows, &mut seen);
-        emitted.map_err(StageError::from)
-    };
+    let mut emit = |rows: arrow::array::RecordBatch| emit(stage, rows).map_err(StageError::from);
     work.rows(&stage.context, &mut emit, &mut failures).map_err(|e| e.into_error(&stage.stage.name))?;
     for (id, error) in failures.into_inner() {
         let key = Digest::of_parts([stage.identity.0.as_slice(), id.as_bytes()]).to_string();
@@ -25,19 +19,26 @@ pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
     Ok(())
 }
 
-fn emit(stage: &StageRun, rows: arrow::array::RecordBatch, seen: &mut HashSet<u64>) -> Result<(), Error> {
-    for id in string_column(&rows, 0)?.iter() {
+fn emit(stage: &StageRun, rows: arrow::array::RecordBatch) -> Result<(), Error> {
+    unique(stage, &rows)?;
+    let batch = Batch::from_source(&stage.stage.schema, &rows)?;
+    stage.progress();
+    stage.emit(batch, |list| list.rows(rows))
+}
+
+/// Fails where an id was there already, in this source or another one.
+fn unique(stage: &StageRun, rows: &arrow::array::RecordBatch) -> Result<(), Error> {
+    let mut seen = stage.shared.ids.lock().unwrap_or_else(|p| p.into_inner());
+    for id in string_column(rows, 0)?.iter() {
         let id = id.unwrap_or_default();
         let hash = u64::from_le_bytes(Digest::of(id.as_bytes()).0[..8].try_into().unwrap_or_default());
         if !seen.insert(hash) {
             return Err(Error::Stage {
                 stage: stage.stage.name.clone(),
                 message: format!("two rows have the id `{id}`"),
-                hint: Some("every row needs a path of its own within its dataset".into()),
+                hint: Some("give every row a path of its own, and stages that bring rows in a `dataset` of their own".into()),
             });
         }
     }
-    let batch = Batch::from_source(&stage.stage.schema, &rows)?;
-    stage.progress();
-    stage.emit(batch, |list| list.rows(rows))
+    Ok(())
 }

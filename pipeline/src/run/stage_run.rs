@@ -1,6 +1,6 @@
 //! What does the engine hold for a stage at work? Its inputs and output, its identity, its counters, its list of rows.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -26,6 +26,8 @@ pub struct Shared<'a> {
     pub control: Control,
     pub loader: Loader,
     pub observer: Arc<dyn Observer>,
+    /// Digests of the ids that sources have given, for no id may come twice.
+    pub ids: Mutex<HashSet<u64>>,
     queues: Vec<Queue>,
     edges: Vec<Vec<(usize, usize)>>,
     pub tallies: Vec<Tally>,
@@ -67,6 +69,7 @@ impl<'a> Shared<'a> {
             control: Control::new(options.interrupt.clone()),
             loader: Loader::new(registry.clone()),
             observer,
+            ids: Mutex::default(),
             queues,
             edges,
             tallies: plan.stages.iter().map(|_| Tally::default()).collect(),

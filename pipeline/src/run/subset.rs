@@ -1,5 +1,7 @@
 //! How are rows chosen? A subset sees values and returns indices; nothing is stored, for choosing again is cheap.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
@@ -9,7 +11,16 @@ use arrow::array::UInt32Array;
 
 /// Runs a subset to its end.
 pub fn run(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
-    if work.whole() { whole(stage, work) } else { streaming(stage, work) }
+    if work.whole() {
+        whole(stage, work)?
+    } else {
+        streaming(stage, work)?
+    }
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    if let (0, before @ 1..) = (count(&stage.tally.rows), count(&stage.tally.rows_in)) {
+        stage.context.warn(format!("keeps none of the {before} rows that reach it"));
+    }
+    Ok(())
 }
 
 fn streaming(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {

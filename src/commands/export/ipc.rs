@@ -21,6 +21,7 @@ impl Sink for Ipc {
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), Error> {
-        Ok(self.0.finish()?)
+        self.0.finish()?;
+        Ok(self.0.flush()?)
     }
 }

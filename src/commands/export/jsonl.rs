@@ -22,7 +22,9 @@ impl Sink for Jsonl {
     }
 
     fn finish(mut self: Box<Self>) -> Result<(), Error> {
-        Ok(self.0.finish()?)
+        self.0.finish()?;
+        let mut file = self.0.into_inner();
+        file.flush().map_err(|source| Error::Io { action: "write", path: "the JSON lines".into(), source })
     }
 }
 

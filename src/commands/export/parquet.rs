@@ -24,7 +24,7 @@ impl Sink for Parquet {
     }
 
     fn finish(self: Box<Self>) -> Result<(), Error> {
-        self.0.close()?;
-        Ok(())
+        let mut file = self.0.into_inner()?;
+        file.flush().map_err(|source| Error::Io { action: "write", path: "the Parquet file".into(), source })
     }
 }

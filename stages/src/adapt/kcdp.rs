@@ -38,7 +38,7 @@ pub fn run(stage: &Adapting, rows: &TableRows, cx: &Context) -> StageResult<Trai
     let bytes = cx.artifact(ALIGNMENT_WEIGHTS)?;
     let (meta, tensors): (Meta, _) = artifact::load(ALIGNMENT_WEIGHTS, &bytes)?;
     meta.fits(&stage.classes, &stage.shapes)?;
-    let roles = Roles::of(rows, &stage.classes, stage.options.holdout, cx)?;
+    let roles = Roles::of(rows, &stage.classes, stage.options.holdout)?;
     roles.need_target()?;
     let mut inputs = Inputs::new(rows, &stage.shapes, meta.knowledge_tokens, &roles.is_target)?;
     let scales = artifact::scales(ALIGNMENT_WEIGHTS, &tensors)?;

@@ -33,7 +33,7 @@ struct Meta<'a> {
 /// Trains, and answers for every row.
 pub fn run(stage: &Adapting, rows: &TableRows, cx: &Context) -> StageResult<Trained> {
     let options = &stage.options;
-    let roles = Roles::of(rows, &stage.classes, options.holdout, cx)?;
+    let roles = Roles::of(rows, &stage.classes, options.holdout)?;
     let mut inputs = Inputs::new(rows, &stage.shapes, usize::MAX, &roles.is_target)?;
     let scales = inputs.scales(options.standardise, &roles.train, &roles.target)?;
     inputs.standardise(scales.clone());

@@ -71,7 +71,7 @@ mod tests {
     #[test]
     fn groups_widen_the_interval() -> StageResult<()> {
         // 200 rows, 80% right; in groups of 20 that are right or wrong together.
-        let row = |i: usize| (0u32, u32::from(i % 5 == 0));
+        let row = |i: usize| (0u32, u32::from(i.is_multiple_of(5)));
         let single: Vec<_> = (0..200).map(|i| vec![row(i)]).collect();
         let grouped: Vec<_> = (0..10).map(|group| vec![row(group); 20]).collect();
         let cx = Context::detached([]);

@@ -53,7 +53,12 @@ impl Folder {
             }
             Ok(_) => {}
         }
-        let unknown = self.unknown_folders().map_err(|error| Problem::new(error.message().to_owned()))?;
+        let problem = |error: StageError| Problem::new(error.message().to_owned());
+        if !holds_picture(&self.root).map_err(problem)? {
+            let problem = Problem::new(format!("no pictures found in `{shown}`"));
+            return Err(problem.hint(format!("names of pictures end in .{}", EXTENSIONS.join(", ."))));
+        }
+        let unknown = self.unknown_folders().map_err(problem)?;
         if unknown.is_empty() {
             return Ok(());
         }
@@ -214,7 +219,9 @@ fn entries(folder: &Path) -> StageResult<Vec<(OsString, bool)>> {
         let entry = entry.map_err(error)?;
         let kind = entry.file_type().map_err(error)?;
         let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+        // A pipe or a device never ends; a link that leads nowhere stays, so that its row says so.
+        let endless = !is_folder && entry.path().metadata().is_ok_and(|meta| !meta.is_file());
+        if !endless && !entry.file_name().as_encoded_bytes().starts_with(b".") {
             entries.push((entry.file_name(), is_folder));
         }
     }

@@ -231,7 +231,7 @@ struct Labelling {
 impl Table for Labelling {
     fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
         let (options, meta) = (&self.options, &self.meta);
-        let roles = Roles::of(rows, &meta.classes, options.holdout, cx)?;
+        let roles = Roles::of(rows, &meta.classes, options.holdout)?;
         let mut inputs = Inputs::new(rows, &self.shapes, meta.knowledge_tokens, &roles.is_target)?;
         let scales = inputs.scales(options.standardise, &roles.train, &roles.target)?;
         inputs.standardise(scales.clone());

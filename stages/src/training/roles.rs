@@ -6,7 +6,6 @@
 //! - target: target rows of split `train` or `all`; where there are none, all target rows (then what is scored is also
 //!   what is adapted to, without its labels)
 
-use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::{StageError, StageResult};
 
@@ -31,7 +30,7 @@ pub struct Roles {
 
 impl Roles {
     /// Sorts the rows into roles; `holdout` is the share held out where no source row has split `val`.
-    pub fn of(rows: &TableRows, classes: &[String], holdout: f64, cx: &Context) -> StageResult<Self> {
+    pub fn of(rows: &TableRows, classes: &[String], holdout: f64) -> StageResult<Self> {
         let (domain, split) = (read::texts(rows, DOMAIN)?, read::texts(rows, SPLIT)?);
         let labels = labels(rows, classes)?;
         let at = |row: u32, of: &str, splits: &[&str]| {
@@ -52,7 +51,7 @@ impl Roles {
         if val.is_empty() {
             (train, val) = hold_out(rows, train, &labels, holdout);
         }
-        check(&train, &labels, classes, cx)?;
+        check(&train, &labels, classes)?;
         Ok(Roles { train, val, target, is_target, labels })
     }
 
@@ -86,7 +85,7 @@ fn labels(rows: &TableRows, classes: &[String]) -> StageResult<Vec<u32>> {
     labels.collect()
 }
 
-fn check(train: &[u32], labels: &[u32], classes: &[String], cx: &Context) -> StageResult<()> {
+fn check(train: &[u32], labels: &[u32], classes: &[String]) -> StageResult<()> {
     if train.is_empty() {
         return Err(StageError::new("no labelled row of the source domain has split `train` or `all`")
             .hint("check `domain`, `labels` and `split` of the source's `ingest` stage"));
@@ -106,10 +105,11 @@ fn check(train: &[u32], labels: &[u32], classes: &[String], cx: &Context) -> Sta
     }
     let absent: Vec<String> =
         classes.iter().zip(&counts).filter(|(_, n)| **n == 0).map(|(name, _)| format!("`{name}`")).collect();
-    if !absent.is_empty() {
-        cx.warn(format!("no labelled source row of class {} to learn from", absent.join(", ")));
+    match absent.is_empty() {
+        true => Ok(()),
+        false => Err(StageError::new(format!("no source row of class {} to learn from", absent.join(", ")))
+            .hint("add pictures of it, or leave it out of `classes` in every `ingest` stage")),
     }
-    Ok(())
 }
 
 /// Moves about `share` of each class's rows, at least one of two, from the first list to the second.

@@ -1,0 +1,118 @@
+//! What do people see, and with which code does each command end?
+
+mod common;
+
+use common::{Project, SMALL, repository};
+use serde_json::Value;
+
+#[test]
+fn commands_that_are_not_there_yet_say_so() {
+    let project = Project::new(SMALL);
+    for command in ["why", "test", "lsp", "graph", "init", "compare", "report", "ui", "plugin", "completions"]
+    {
+        let answer = project.run(&[command, "anything", "--at", "all"]);
+        answer.expect(2, &[&format!("error: the command `{command}` is not there yet\n  hint: ")]);
+    }
+    for args in
+        [&["cache", "verify"][..], &["cache", "gc", "--dry-run"], &["run", "--watch"], &["run", "--ui"]]
+    {
+        project.run(args).expect(2, &["is not there yet", "hint: "]);
+    }
+    assert!(!project.path(".affectflow").exists(), "nothing was touched");
+}
+
+#[test]
+fn help_is_data_and_wrong_arguments_are_not() {
+    let project = Project::new(SMALL);
+    let help = project.run(&["--help"]).expect(0, &[]).stdout;
+    for word in
+        ["run", "plan", "validate", "stages", "schema", "export", "runs", "show", "cache", "Exit codes"]
+    {
+        assert!(help.contains(word), "no {word} in\n{help}");
+    }
+    project.run(&["rum"]).expect(2, &["unrecognized subcommand 'rum'", "similar subcommand"]);
+    project.run(&["run", "--device", "tpu"]).expect(2, &["a device is `cpu`, `cuda`, `cuda:N` or `metal`"]);
+    project.run(&["run", "--jobs", "0"]).expect(2, &["--jobs"]);
+}
+
+#[test]
+fn every_kind_has_a_page_and_an_example_that_plans() {
+    let project = Project::new(SMALL);
+    let list = project.run(&["stages"]).expect(0, &[]).stdout;
+    for kind in ["ingest", "sample", "filter", "embed", "perceive", "label", "adapt", "evaluate"] {
+        assert!(list.contains(kind), "{list}");
+        let page = project.run(&["stages", kind]).expect(0, &[]).stdout;
+        for part in ["Example", "Options", &format!("{kind}: ")] {
+            assert!(page.contains(part), "no {part} in\n{page}");
+        }
+    }
+    project.run(&["stages", "embde"]).expect(2, &["there is no kind `embde`", "the kinds are adapt, embed"]);
+}
+
+#[test]
+fn the_schema_is_json_and_knows_the_kinds() {
+    let text = Project::new(SMALL).run(&["schema"]).expect(0, &[]).stdout;
+    let schema: Value = serde_json::from_str(&text).unwrap();
+    assert!(schema["$schema"].is_string());
+    for name in ["perceive", "knowledge_tokens", "min_confidence"] {
+        assert!(text.contains(name), "no {name}");
+    }
+}
+
+#[test]
+fn validate_reports_everything_at_once() {
+    let file = repository("pipelines.yaml");
+    let file = file.to_str().unwrap();
+    Project::new(SMALL).run(&["validate", "-f", file]).expect(0, &["is valid"]);
+    let broken = SMALL.replace("kind: perceive", "kind: percieve").replace("num_beams: 1", "num_beems: 1");
+    let answer = Project::new(&broken).run(&["validate"]).expect(
+        2,
+        &[
+            "pipelines.yaml:8:74: ",
+            "`num_beems`",
+            "`num_beams`",
+            "pipelines.yaml:9:26: ",
+            "`percieve`",
+            "`perceive`",
+            "2 problems",
+        ],
+    );
+    assert_eq!(answer.stdout, "");
+}
+
+#[test]
+fn what_is_kept_can_be_looked_at() {
+    let project = Project::warm();
+    let id = project.record()["id"].as_str().unwrap().to_owned();
+    assert!(project.run(&["runs"]).expect(0, &[]).stdout.contains(&id));
+    for run in ["last", &id] {
+        let shown = project.run(&["show", run]).expect(0, &[]).stdout;
+        for part in ["outcome   done", "perceive", "accuracy", "macro-F1", "pseudo-labels"] {
+            assert!(shown.contains(part), "no {part} in\n{shown}");
+        }
+    }
+    let json: Value = serde_json::from_str(&project.run(&["show", "--json"]).expect(0, &[]).stdout).unwrap();
+    assert!(json["metrics"]["evaluate"]["accuracy"].is_number());
+    let stats = project.run(&["cache", "stats"]).expect(0, &[]).stdout;
+    assert!(stats.contains("perceive") && stats.contains("small"), "{stats}");
+}
+
+#[test]
+fn what_is_not_there_is_said_plainly() {
+    let empty = Project::new(SMALL);
+    for args in [&["runs"][..], &["show"], &["cache", "stats"], &["export", "last", "adapt", "-o", "x.csv"]] {
+        empty.run(args).expect(2, &["there is no state folder `.affectflow` yet", "affectflow run"]);
+    }
+    let project = Project::warm();
+    project.run(&["show", "yesterday"]).expect(2, &["no run `yesterday`; the newest is `"]);
+    project.run(&["export", "last", "adopt", "-o", "x.csv"]).expect(2, &["has no stage `adopt`; it has "]);
+    project
+        .run(&["export", "last", "adapt", "-o", "x.xls"])
+        .expect(2, &["`.parquet`, `.arrow`, `.csv` or `.jsonl`"]);
+    project.run(&["export", "last", "adapt", "-o", "no/x.csv"]).expect(1, &["cannot write `no/x.csv`"]);
+    assert!(!project.path("x.csv").exists());
+    project.run(&["run", "largest"]).expect(2, &["`largest`", "`small`"]);
+    project.run(&["run", "--force", "adopt"]).expect(2, &["`--force adopt`", "its stages are portraits, "]);
+    project.run(&["run", "--until", "adopt"]).expect(2, &["adopt"]);
+    project.run(&["run", "-f", "missing.yaml"]).expect(2, &["missing.yaml"]);
+}

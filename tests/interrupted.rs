@@ -1,0 +1,54 @@
+//! Does a run that was stopped or killed go on where it was, to the same bytes?
+#![cfg(unix)]
+
+mod common;
+
+use std::process::{Child, Command};
+
+use common::{Project, SMALL};
+use serde_json::Value;
+
+fn signal(child: &Child, name: &str) {
+    let sent = Command::new("kill").args([name, &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+}
+
+fn progressed(stage: &'static str, rows: u64) -> impl FnMut(&Value) -> bool {
+    move |event| {
+        event["stage"] == stage && event["type"] == "progress" && event["done"].as_u64() >= Some(rows)
+    }
+}
+
+#[test]
+fn ctrl_c_commits_and_tells_how_to_go_on() {
+    let project = Project::new(SMALL);
+    let child = project.start(&["--set", "stages.embed.config.rows_per_call=2"], progressed("embed", 10));
+    signal(&child, "-INT");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130));
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert!(stderr.contains("`affectflow run small` goes on from there"), "{stderr}");
+    assert_eq!(project.record()["outcome"], "interrupted");
+    let stored = project.number("embed", "misses");
+    assert!((10..72).contains(&stored), "{stored} rows stored");
+    project.run(&["run", "-q"]).expect(0, &[]);
+    assert_eq!(project.number("embed", "hits"), stored);
+    assert_eq!(project.csv("adapt"), Project::warm().csv("adapt"));
+}
+
+#[test]
+fn a_killed_run_goes_on_to_the_same_bytes() {
+    let project = Project::new(SMALL);
+    let moments: [(&str, u64); 4] = [("embed", 1), ("perceive", 20), ("label", 1), ("adapt", 1)];
+    for (stage, rows) in moments {
+        let mut child = project.start(&[], progressed(stage, rows));
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+    }
+    project.run(&["run", "-q"]).expect(0, &[]);
+    assert!(project.number("perceive", "hits") > 0, "rows before the kills are still there");
+    assert_eq!(project.number("embed", "misses"), 0);
+    for stage in ["embed", "perceive", "label", "adapt"] {
+        assert_eq!(project.csv(stage), Project::warm().csv(stage), "{stage}");
+    }
+}
