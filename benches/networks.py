@@ -46,8 +46,8 @@ class Ours:
     """The Rust example, asked line by line."""
 
     def __init__(self, file, threads, profile):
-        build = ["cargo", "build", "--quiet", "-p", "affectflow-models", "--example", "throughput", "--profile", profile]
-        subprocess.run(build, cwd=ROOT, check=True)
+        build = "cargo build --quiet -p affectflow-models --example throughput --profile"
+        subprocess.run([*build.split(), profile], cwd=ROOT, check=True)
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         program = target / ("debug" if profile == "dev" else profile) / "examples/throughput"
         environment = os.environ | {"RAYON_NUM_THREADS": str(threads)}
@@ -127,8 +127,8 @@ class Theirs:
         return captions, torch.cat([states, pooled], 1)
 
     def embed(self, texts):
-        ids = self.tokens(texts, padding="max_length", truncation=True, max_length=TOKENS, return_tensors="pt").input_ids
-        return self.text(input_ids=ids).last_hidden_state
+        padded = dict(padding="max_length", truncation=True, max_length=TOKENS)
+        return self.text(input_ids=self.tokens(texts, return_tensors="pt", **padded).input_ids).last_hidden_state
 
     @torch.no_grad()
     def perceive(self, knowledge):
@@ -175,7 +175,7 @@ def main():
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--threads", type=int, default=os.cpu_count(), help="threads of either side")
     arguments.add_argument("--turns", type=int, default=5, help="measured turns of either side, after one unmeasured")
-    arguments.add_argument("--profile", default="release", help="the profile that cargo builds with")
+    arguments.add_argument("--profile", default="dev", help="the profile that cargo builds with; `dev` is optimised")
     given = arguments.parse_args()
     torch.set_num_threads(given.threads)
     with tempfile.NamedTemporaryFile(suffix=".rgb") as file:

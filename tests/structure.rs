@@ -299,3 +299,15 @@ fn nothing_is_async() {
     let found = sources().iter().flat_map(|path| lines_with(path, &words)).collect();
     none(found, "the engine has threads and channels; there is no async runtime");
 }
+
+#[test]
+fn the_readme_and_the_ci_run_the_same_commands() {
+    let readme = read(&root().join("README.md"));
+    let tests = "bash tools.sh cargo test --workspace";
+    assert!(readme.contains("bash tools.sh cargo run -- run"), "the README names the main job");
+    assert!(readme.contains(tests), "the README names the tests");
+    assert!(
+        read(&root().join(".ci/run")).lines().any(|line| line == tests),
+        ".ci/run runs the README's tests"
+    );
+}

@@ -1,6 +1,6 @@
 //! How many pictures a second do the networks of `builtin:tiny` take on this CPU?
 //!
-//! `RAYON_NUM_THREADS=2 cargo run --release -p affectflow-models --example throughput -- --pictures FILE` reads pictures as
+//! `RAYON_NUM_THREADS=2 cargo run -p affectflow-models --example throughput -- --pictures FILE` reads pictures as
 //! raw RGB of 128 by 128 pixels, one after another (`benches/networks.py` writes such a file), and then one word a line:
 //!
 //! - `caption`: captions every picture and makes its knowledge; answers with the seconds that took

@@ -1,6 +1,6 @@
 //! How much memory and time do ten million rows take? Three stages, no pictures: a source of ids, a map, a subset
 //!
-//! `cargo run --release -p affectflow-pipeline --example many_ids [-- ROWS]` runs them twice on a state folder of its own,
+//! `cargo run -p affectflow-pipeline --example many_ids [-- ROWS]` runs them twice on a state folder of its own,
 //! cold and then from the cache, and prints one table.
 
 use std::error::Error;
