@@ -15,6 +15,10 @@
 //! Architecture invariant: this crate is the only one that prints or ends the process. Data goes to standard output,
 //! everything else to standard error.
 
+#[cfg(doctest)]
+#[doc = include_str!("../plugins/README.md")]
+struct PluginsReadme;
+
 mod cli;
 mod commands;
 mod exit;

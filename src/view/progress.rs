@@ -20,7 +20,6 @@ const NAMED: u64 = 3;
 pub struct Progress {
     bars: Option<MultiProgress>,
     stages: Mutex<HashMap<String, Shown>>,
-    width: Mutex<usize>,
 }
 
 /// What is shown of a stage.
@@ -36,7 +35,7 @@ impl Progress {
     /// Bars on a terminal, lines elsewhere.
     pub fn new() -> Self {
         let bars = std::io::stderr().is_terminal().then(MultiProgress::new);
-        Progress { bars, stages: Mutex::default(), width: Mutex::new(0) }
+        Progress { bars, stages: Mutex::default() }
     }
 
     fn line(&self, text: &str) {
@@ -46,17 +45,20 @@ impl Progress {
         }
     }
 
-    fn started(&self, stage: &str) {
-        let width = *self.width.lock().unwrap_or_else(|p| p.into_inner());
-        let bar = self.bars.as_ref().map(|bars| {
-            let bar = bars.add(ProgressBar::no_length());
-            bar.set_style(style("  {prefix} {spinner} {msg}"));
-            bar.set_prefix(format!("{stage:width$}"));
-            bar.enable_steady_tick(Duration::from_millis(120));
-            bar
-        });
-        let shown = Shown { bar, began: None, told: Instant::now(), failed: 0 };
-        self.stages.lock().unwrap_or_else(|p| p.into_inner()).insert(stage.to_owned(), shown);
+    /// All stages in the order of the plan, before any of them begins.
+    fn announced(&self, names: &[String]) {
+        let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+        let mut stages = self.stages.lock().unwrap_or_else(|p| p.into_inner());
+        for name in names {
+            let bar = self.bars.as_ref().map(|bars| {
+                let bar = bars.add(ProgressBar::no_length());
+                bar.set_style(style("  {prefix} {msg}"));
+                bar.set_prefix(format!("{name:width$}"));
+                bar.set_message("waiting");
+                bar
+            });
+            stages.insert(name.clone(), Shown { bar, began: None, told: Instant::now(), failed: 0 });
+        }
     }
 
     fn progress(&self, stage: &str, done: u64, total: Option<u64>, unit: &str, note: &str) {
@@ -136,18 +138,19 @@ fn style(template: &str) -> ProgressStyle {
 impl Observer for Progress {
     fn event(&self, event: &Event) {
         match event {
-            Event::RunStarted { stages, .. } => {
-                let widest = stages.iter().map(|stage| stage.chars().count()).max();
-                *self.width.lock().unwrap_or_else(|p| p.into_inner()) = widest.unwrap_or(0);
-            }
-            Event::StageStarted { stage, .. } => self.started(stage),
+            Event::RunStarted { stages, .. } => self.announced(stages),
             Event::Progress { stage, done, total, unit, note } => {
                 self.progress(stage, *done, *total, unit, note)
             }
             Event::RowQuarantined { stage, id, error, .. } => self.failed(stage, id, error),
-            Event::StageFinished { stage, rows, misses, seconds, .. } => {
-                let what = if *misses > 0 { "done" } else { "nothing to compute" };
-                self.finished(stage, &format!("{}, {what}, {}", count(*rows, "row"), duration(*seconds)));
+            Event::StageFinished { stage, rows, hits, misses, seconds, .. } => {
+                let what = match (*hits, *misses) {
+                    (0, 0) => "",
+                    (_, 0) => ", nothing to compute",
+                    (0, _) => ", all computed",
+                    _ => ", what was missing computed",
+                };
+                self.finished(stage, &format!("{}{what}, {}", count(*rows, "row"), duration(*seconds)));
             }
             Event::Warning { stage, message } => {
                 let stage = stage.as_ref().map(|stage| format!("stage `{stage}`: ")).unwrap_or_default();
@@ -158,7 +161,10 @@ impl Observer for Progress {
                     .iter()
                     .for_each(|bars| bars.set_draw_target(indicatif::ProgressDrawTarget::hidden()));
             }
-            Event::RowsCommitted { .. } | Event::Metric { .. } | Event::Artifact { .. } => {}
+            Event::StageStarted { .. }
+            | Event::RowsCommitted { .. }
+            | Event::Metric { .. }
+            | Event::Artifact { .. } => {}
         }
     }
 }

@@ -26,7 +26,12 @@ fn one(stage: &str, metrics: &Value) -> String {
     let pseudo = &metrics["pseudo_label"];
     if pseudo.is_object() {
         let (right, covered) = (share(&pseudo["accuracy"]), share(&pseudo["coverage"]));
-        out += &format!("  pseudo-labels {right} right, on {covered} of the rows\n");
+        out += &match pseudo["coverage"].as_f64() {
+            Some(share) if share > 0.0 => {
+                format!("  pseudo-labels {right} right, on {covered} of the rows\n")
+            }
+            _ => "  pseudo-labels none accepted\n".to_owned(),
+        };
     }
     out += "\n";
     out += &per_class(metrics);

@@ -128,7 +128,7 @@ impl MapRun<'_> {
             }
         }
         stage.progress();
-        Ok(Item { batch, keys, missing, twins })
+        Ok(Item { batch, keys, places, missing, twins })
     }
 
     /// Loads and prepares the missing rows of a batch, call by call, and sends the batch after them.
@@ -189,7 +189,10 @@ impl MapRun<'_> {
 
     /// Sends a batch on with the stage's own columns; rows without a stored result are in quarantine and stay behind.
     pub fn emit(&self, item: Item) -> Result<(), Error> {
-        let places = self.entries.find(&item.keys);
+        let mut places = item.places;
+        let open: Vec<usize> = (0..places.len()).filter(|&row| places[row].is_none()).collect();
+        let keys: Vec<Digest> = open.iter().map(|&row| item.keys[row]).collect();
+        open.iter().zip(self.entries.find(&keys)).for_each(|(&row, place)| places[row] = place);
         for &twin in &item.twins {
             match self.quarantine.get(&item.keys[twin as usize]).filter(|_| places[twin as usize].is_none()) {
                 Some(failed) => self

@@ -107,6 +107,9 @@ impl<'a> Shared<'a> {
     /// Rows that will reach a stage, if that can be known yet.
     fn expected(&self, at: usize) -> Option<u64> {
         let stage = &self.plan.stages[at];
+        if stage.inputs.is_empty() {
+            return None;
+        }
         stage.inputs.iter().map(|&from| self.leaving(from)).sum()
     }
 

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use super::map::{MapRun, ToWrite};
 use crate::Batch;
+use crate::cache::entries::Place;
 use crate::cache::segment::Rows;
 use crate::digest::Digest;
 use crate::error::Error;
@@ -30,6 +31,8 @@ pub struct Item {
     pub missing: Vec<u32>,
     /// Rows with the key of another row that was on its way already.
     pub twins: Vec<u32>,
+    /// Where its rows lie, as far as they were stored when the batch came.
+    pub places: Vec<Option<Place>>,
 }
 
 /// Collects computed rows of one map stage.
