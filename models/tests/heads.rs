@@ -192,18 +192,23 @@ fn naive_scene(x: &Tensor, weights: &HashMap<&str, &Var>) -> candle_core::Result
 
 #[test]
 fn mixture_of_experts_losses_and_gradients() -> Outcome {
+    mixture("moe", moe::Config { visual: 10, text: 5, hidden: 12, ..Default::default() })?;
+    mixture("three", moe::Config { visual: 7, text: 4, experts: 5, top: 3, hidden: 6, classes: 3 })
+}
+
+fn mixture(tag: &str, config: moe::Config) -> Outcome {
     let golden = golden()?;
-    let tensor = |name: &str| golden.tensor(format!("moe.{name}"));
-    let config = moe::Config { visual: 10, text: 5, hidden: 12, ..Default::default() };
+    let tensor = |name: &str| golden.tensor(format!("{tag}.{name}"));
+    let classes = config.classes as u32;
     let mut parameters = golden.parameters()?;
-    let moe = Moe::new(config, parameters.scope("moe"))?;
+    let moe = Moe::new(config, parameters.scope(tag))?;
     let decision = moe.forward(tensor("v")?, Some(tensor("text")?))?;
     check("logits", &decision.logits, tensor("logits")?)?;
     let (switch, spread) = (decision.balance(Balance::Switch)?, decision.balance(Balance::RankStd)?);
     check("switch", &switch, tensor("switch")?)?;
     check("rank std", &spread, tensor("spread")?)?;
 
-    let targets: Vec<u32> = (0..9).map(|row| row % 6).collect();
+    let targets: Vec<u32> = (0..tensor("v")?.dim(0)? as u32).map(|row| row % classes).collect();
     let targets = Tensor::new(targets, &Device::Cpu)?;
     let entropy = |mask, average| losses::cross_entropy(&decision.logits, &targets, mask, average);
     let mask = Some(tensor("mask")?);
@@ -212,15 +217,16 @@ fn mixture_of_experts_losses_and_gradients() -> Outcome {
     check("cross entropy of kept rows", &kept, tensor("ce_kept")?)?;
     check("cross entropy over the batch", &entropy(mask, Average::Batch)?, tensor("ce_batch")?)?;
 
+    let aligned = (&decision.logits / 0.5)?;
     let parts = Parts {
         supervised: Some(all),
-        ccl: None,
+        ccl: Some(losses::cross_entropy(&aligned, &targets, None, Average::Kept)?),
         target: Some(kept),
         balance: vec![switch, (spread * 10.0)?],
     };
-    let total = parts.total(&Weights { supervised: 2.0, ccl: 0.0, target: 0.7, balance: 0.01 })?;
+    let total = parts.total(&Weights { supervised: 2.0, ccl: 0.3, target: 0.7, balance: 0.01 })?;
     check("total", &total, tensor("total")?)?;
-    golden.check_gradients("moe", &parameters, &total)?;
+    golden.check_gradients(tag, &parameters, &total)?;
     assert!(moe.forward(tensor("v")?, None).is_err());
     Ok(())
 }
@@ -246,31 +252,47 @@ fn token_mean_is_the_mean_over_the_width() -> Outcome {
 
 #[test]
 fn adamw_steps_as_torch_does() -> Outcome {
-    let golden = golden()?;
-    let mut parameters = golden.parameters()?;
-    let mut scope = parameters.scope("adamw.start");
-    let (weight, bias) = (scope.get("weight", (7, 5), Init::Zeros)?, scope.get("bias", 7, Init::Zeros)?);
-    let config = optim::Config {
+    let constant = optim::Schedule::Constant;
+    let first = optim::Config {
         lr: 0.05,
         beta1: 0.8,
         beta2: 0.95,
         eps: 1e-6,
         weight_decay: 0.3,
         clip: Some(3.0),
-        schedule: optim::Schedule::Constant,
+        schedule: constant,
     };
+    adamw("adamw", (7, 5), first.clone())?;
+    let usual = optim::Config {
+        lr: 1e-3,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weight_decay: 1e-2,
+        clip: Some(0.5),
+        ..first
+    };
+    adamw("default", (4, 9), usual)
+}
+
+fn adamw(tag: &str, shape: (usize, usize), config: optim::Config) -> Outcome {
+    let golden = golden()?;
+    let mut parameters = golden.parameters()?;
+    let start = format!("{tag}.start");
+    let mut scope = parameters.scope(&start);
+    let (weight, bias) = (scope.get("weight", shape, Init::Zeros)?, scope.get("bias", shape.0, Init::Zeros)?);
     let mut optimiser = AdamW::new([&parameters], config, Group::no_decay_on_bias_and_norm)?;
     for step in 1..=3 {
-        let grad = |name: &str| golden.tensor(format!("adamw.grad.{step}.{name}"));
+        let grad = |name: &str| golden.tensor(format!("{tag}.grad.{step}.{name}"));
         let loss = ((&weight * grad("weight")?)?.sum_all()? + (&bias * grad("bias")?)?.sum_all()?)?;
         let norm = optimiser.backward_step(&loss)?;
-        let expected = golden.tensor(format!("adamw.norm.{step}"))?.to_scalar::<f32>()? as f64;
+        let expected = golden.tensor(format!("{tag}.norm.{step}"))?.to_scalar::<f32>()? as f64;
         assert!((norm - expected).abs() < 1e-4 * expected, "norm {norm}, torch says {expected}");
         for (name, tensor) in [("weight", &weight), ("bias", &bias)] {
             check(
                 &format!("{name} after step {step}"),
                 tensor,
-                golden.tensor(format!("adamw.{step}.{name}"))?,
+                golden.tensor(format!("{tag}.{step}.{name}"))?,
             )?;
         }
     }

@@ -99,7 +99,7 @@ impl Link for FileLink {
     }
 
     fn read(&self, uri: &str) -> Result<Bytes, String> {
-        let path = uri.trim_start_matches("file:");
+        let path = uri.strip_prefix("file:").unwrap_or(uri);
         std::fs::read(path).map(Bytes::from).map_err(|e| format!("cannot read `{path}`: {e}"))
     }
 }

@@ -242,6 +242,34 @@ fn a_forecast_says_what_a_run_would_do_and_does_nothing() {
     assert_eq!(forecast(&chain(&["a=one", "b=two", "c=three"])), named([(0, 0), (2, 1), (2, 1), (0, 1)]));
 }
 
+#[test]
+fn a_table_that_needs_an_artifact_takes_more_rows_than_a_queue_holds() {
+    let (folder, log) = (tempdir().unwrap(), Arc::new(Log::default()));
+    let rows = [
+        ("in", "rows", json!({ "rows": [], "numbered": 60_000 }), vec![]),
+        ("teach", "count", json!({ "of": "value" }), vec![0]),
+        ("learn", "recall", json!({}), vec![1]),
+    ];
+    for computed in [1, 0] {
+        let record = go(folder.path(), &log, &rows);
+        assert_eq!(number(&record, "learn", "rows"), 60_000);
+        assert_eq!(number(&record, "learn", "misses"), computed);
+    }
+}
+
+#[test]
+fn a_table_without_rows_says_so() {
+    let folder = tempdir().unwrap();
+    let rows = [
+        ("in", "rows", json!({ "rows": ["a=drop", "b=drop"] }), vec![]),
+        ("keep", "keep", json!({}), vec![0]),
+        ("count", "count", json!({ "of": "value" }), vec![1]),
+    ];
+    let (record, result) = go_with(folder.path(), &Arc::new(Log::default()), &rows, &Options::default());
+    assert_eq!(result.unwrap_err().to_string(), "stage `count` failed: no rows reach it");
+    assert_eq!(number(&record, "keep", "rows"), 0);
+}
+
 fn files(folder: &std::path::Path, ending: &str) -> Vec<std::path::PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap().flatten() {

@@ -2,6 +2,7 @@
 
 use std::io::Write;
 
+use affectflow_pipeline::run::REPAIRS;
 use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::stage::Shape;
 use affectflow_pipeline::{Error, Registry};
@@ -27,7 +28,10 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     let plan = args.choice.plan(project, registry)?;
     let state = project.state();
     let mut forecasts = predict(&plan, registry, &state, &args.choice.options());
-    while let Err(Error::Damaged { .. }) = forecasts {
+    for _ in 0..REPAIRS {
+        if !matches!(forecasts, Err(Error::Damaged { .. })) {
+            break;
+        }
         forecasts = predict(&plan, registry, &state, &args.choice.options());
     }
     state.cache.take_damage().iter().for_each(|damage| eprintln!("warning: {damage}"));

@@ -175,8 +175,9 @@ def alignment(tag, width, heads, visual, classes, length, tokens, batch, spread)
 
 
 class Moe(torch.nn.Module):
-    def __init__(self, inputs, experts, hidden, classes):
+    def __init__(self, inputs, experts, hidden, classes, top):
         super().__init__()
+        self.top = top
         self.gate = torch.nn.Linear(inputs, experts)
         expert = lambda: torch.nn.Sequential(
             torch.nn.Linear(inputs, hidden), torch.nn.ReLU(), torch.nn.Linear(hidden, classes)
@@ -185,41 +186,44 @@ class Moe(torch.nn.Module):
 
     def forward(self, x):
         gates = self.gate(x).softmax(1)
-        top, index = gates.topk(2, dim=1)
+        top, index = gates.topk(self.top, dim=1)
         answers = torch.stack([expert(x) for expert in self.experts], 1)
         picked = torch.gather(answers, 1, index[:, :, None].expand(-1, -1, answers.shape[2]))
         picks = torch.nn.functional.one_hot(index, gates.shape[1]).float().sum(1)
-        switch = gates.shape[1] * (picks.sum(0) / (2 * len(x)) * gates.mean(0)).sum()
-        spread = top.sum(0)[:, None].expand(2, answers.shape[2]).std()
+        switch = gates.shape[1] * (picks.sum(0) / (self.top * len(x)) * gates.mean(0)).sum()
+        spread = top.sum(0)[:, None].expand(self.top, answers.shape[2]).std()
         return (picked * top[:, :, None]).sum(1), switch, spread
 
 
-def mixture(tag, visual, text, batch):
-    model = Moe(visual + text, 4, 12, 6)
+def mixture(tag, visual, text, batch, experts=4, hidden=12, classes=6, top=2):
+    model = Moe(visual + text, experts, hidden, classes, top)
     v, words = torch.randn(batch, visual), torch.randn(batch, text)
     logits, switch, spread = model(torch.cat([v, words], 1))
-    y = torch.arange(batch) % 6
+    y = torch.arange(batch) % classes
     mask = (torch.arange(batch) % 3 != 1).float()
     rows = torch.nn.functional.cross_entropy(logits, y, reduction="none")
     kept = (rows * mask).sum() / mask.sum()
     out = {"v": v, "text": words, "logits": logits, "switch": switch, "spread": spread, "mask": mask}
     out |= {"ce": rows.mean(), "ce_kept": kept, "ce_batch": (rows * mask).mean()}
-    total = 2 * rows.mean() + 0.01 * switch + 0.1 * spread + 0.7 * kept
+    # The alignment's part of the joint loss, stood for by the same logits over a temperature.
+    ccl = torch.nn.functional.cross_entropy(logits / 0.5, y)
+    total = 2 * rows.mean() + 0.3 * ccl + 0.01 * switch + 0.1 * spread + 0.7 * kept
     out |= dict(model.named_parameters()) | {"total": total}
     out |= {f"grad.{n}": g for n, g in gradients(model, total).items()}
     return {f"{tag}.{n}": t for n, t in out.items()}
 
 
-def adamw(tag):
-    weight = torch.nn.Parameter(torch.randn(7, 5))
-    bias = torch.nn.Parameter(torch.randn(7))
-    groups = [{"params": [weight], "weight_decay": 0.3}, {"params": [bias], "weight_decay": 0.0}]
-    optimiser = torch.optim.AdamW(groups, lr=0.05, betas=(0.8, 0.95), eps=1e-6)
+def adamw(tag, rows=7, columns=5, lr=0.05, betas=(0.8, 0.95), eps=1e-6, decay=0.3, clip=3.0):
+    shape = (rows, columns)
+    weight = torch.nn.Parameter(torch.randn(shape))
+    bias = torch.nn.Parameter(torch.randn(rows))
+    groups = [{"params": [weight], "weight_decay": decay}, {"params": [bias], "weight_decay": 0.0}]
+    optimiser = torch.optim.AdamW(groups, lr=lr, betas=betas, eps=eps)
     out = {f"{tag}.start.weight": weight.detach().clone(), f"{tag}.start.bias": bias.detach().clone()}
     for step in range(1, 4):
-        weight.grad, bias.grad = torch.randn(7, 5), torch.randn(7)
+        weight.grad, bias.grad = torch.randn(shape), torch.randn(rows)
         out |= {f"{tag}.grad.{step}.weight": weight.grad.clone(), f"{tag}.grad.{step}.bias": bias.grad.clone()}
-        norm = torch.nn.utils.clip_grad_norm_([weight, bias], 3.0)
+        norm = torch.nn.utils.clip_grad_norm_([weight, bias], clip)
         optimiser.step()
         out |= {f"{tag}.norm.{step}": norm}
         out |= {f"{tag}.{step}.weight": weight.detach().clone(), f"{tag}.{step}.bias": bias.detach().clone()}
@@ -234,6 +238,8 @@ def heads():
     tensors |= alignment("sharp", 24, 2, 9, 3, 2, 5, 4, 1.5)
     tensors |= mixture("moe", 10, 5, 9)
     tensors |= adamw("adamw")
+    tensors |= mixture("three", 7, 4, 8, experts=5, hidden=6, classes=3, top=3)
+    tensors |= adamw("default", 4, 9, lr=1e-3, betas=(0.9, 0.999), eps=1e-8, decay=1e-2, clip=0.5)
     save_file({k: v.detach().float().contiguous() for k, v in tensors.items()}, OUT / "heads.safetensors")
 
 

@@ -171,8 +171,11 @@ impl Entries {
         let segment = match stored.segment.get() {
             Some(segment) => segment,
             None => {
-                let bytes =
-                    self.cache.read(&path).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
+                // A file that is gone makes its rows misses; one that cannot be read just now may be whole.
+                let bytes = match self.cache.read(&path) {
+                    Err(error @ Error::Io { .. }) if self.cache.exists(&path) => return Err(error),
+                    read => read.map_err(|error| self.cache.damaged(&path, &error.to_string()))?,
+                };
                 stored.segment.get_or_init(|| Segment::new(bytes))
             }
         };
@@ -214,6 +217,11 @@ fn open_sidecar(
     }
     let segment = Segment::new(cache.read(&parquet)?);
     match segment.rebuild_sidecar(fields) {
+        // The name holds the beginning of the sidecar's digest, so values that have changed since are found here too.
+        Ok(bytes) if !name.ends_with(&Digest::of(&bytes).to_string()[..12]) => {
+            cache.damaged(&parquet, "its values are not those that were written");
+            Ok(None)
+        }
         Ok(bytes) => {
             cache.put(&keys, &[&bytes])?;
             Ok(Sidecar::open(bytes.into(), fields.len()).ok())

@@ -244,10 +244,19 @@ fn made(
         }
     };
     debug_assert!(columns.iter().all(|c| c.len() == made_ids.len()));
+    let accounted: HashSet<&str> =
+        made_ids.iter().map(String::as_str).chain(failed.iter().copied()).collect();
+    if let Some(lost) = ids.iter().find(|id| !accounted.contains(id.as_str())) {
+        return Err(Error::Internal(format!("row `{lost}` was neither computed nor reported as failed")));
+    }
     let failures = failures
-        .into_inner()
-        .into_iter()
-        .filter_map(|(id, error)| key(&id).map(|key| (id, key, error)))
-        .collect();
+        .iter()
+        .map(|(id, error)| match key(id) {
+            Some(key) => Ok((id.to_owned(), key, error.to_string())),
+            None => {
+                Err(Error::Internal(format!("a failure was reported of row `{id}`, which was not asked for")))
+            }
+        })
+        .collect::<Result<_, _>>()?;
     Ok(ToWrite::Made { ids: made_ids, keys: made_keys, columns, failures })
 }

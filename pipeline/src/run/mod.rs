@@ -39,7 +39,7 @@ use record::Record;
 use stage_run::{Shared, StageRun};
 
 /// How often a run may begin anew after finding damage.
-const REPAIRS: usize = 20;
+pub const REPAIRS: usize = 20;
 
 /// What the user asked of a run beside the plan.
 #[derive(Clone, Default)]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use serde::Serialize;
 
 use super::context::Context;
+use super::subset::{all_read, choose};
 use super::table::{TableRecord, entry};
 use super::table_rows::TableRows;
 use super::{Options, State, identity};
@@ -193,17 +194,15 @@ impl Look<'_> {
         forecast: &mut Forecast,
     ) -> Result<Known, Error> {
         forecast.reason = "chooses rows at every run".into();
-        let mut failures = Failures::default();
+        if work.whole() {
+            let rows = TableRows::new(self.stage.input_schema.clone(), batches, self.loader.clone())?;
+            return Ok(Known { batches: choose(self.stage, work, &rows)?, unknown, artifacts: None });
+        }
         let mut out = Vec::new();
-        let merged = match work.whole() {
-            true => {
-                let rows = TableRows::new(self.stage.input_schema.clone(), batches, self.loader.clone())?;
-                rows.light(&(0..rows.len() as u32).collect::<Vec<_>>())?
-            }
-            false => batches,
-        };
-        for batch in merged {
+        for batch in batches {
+            let mut failures = Failures::default();
             let rows = self.loader.load(&batch, &self.stage.planned.consumes, &mut failures)?;
+            all_read(&self.stage.name, &failures)?;
             out.push(batch.take(&work.select(&rows).map_err(|e| e.into_error(&self.stage.name))?)?);
         }
         Ok(Known { batches: out, unknown, artifacts: None })

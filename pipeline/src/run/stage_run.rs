@@ -85,12 +85,14 @@ impl<'a> Shared<'a> {
         self.changed.notify_all();
     }
 
-    /// Digests of the artifacts that a stage needs, once the stages that provide them are done.
+    /// Digests of the artifacts that a stage needs, once they are made.
     fn artifacts(&self, at: usize) -> Result<BTreeMap<String, Digest>, Error> {
         let mut found = BTreeMap::new();
         for &(ref name, provider) in &self.plan.stages[at].artifacts {
             let mut finished = self.finished.lock().unwrap_or_else(|p| p.into_inner());
-            while !finished[provider] {
+            // A provider sets its artifacts before it sends its rows on; waiting for its end would wait for this very stage
+            // to take them.
+            while !finished[provider] && self.tallies[provider].artifacts.get().is_none() {
                 self.control.check()?;
                 let wait = self.changed.wait_timeout(finished, Duration::from_millis(20));
                 finished = wait.unwrap_or_else(|p| p.into_inner()).0;

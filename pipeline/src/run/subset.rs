@@ -6,6 +6,7 @@ use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
 use crate::error::Error;
+use crate::plan::PlannedStage;
 use crate::stage::{Failures, Subset};
 use arrow::array::UInt32Array;
 
@@ -27,6 +28,7 @@ fn streaming(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
     stage.inputs(|batch| {
         let mut failures = Failures::default();
         let rows = stage.shared.loader.load(&batch, &stage.stage.planned.consumes, &mut failures)?;
+        all_read(&stage.stage.name, &failures)?;
         let kept = work.select(&rows).map_err(|e| e.into_error(&stage.stage.name))?;
         emit(stage, batch.take(&kept)?)
     })
@@ -39,14 +41,31 @@ fn whole(stage: &StageRun, work: &dyn Subset) -> Result<(), Error> {
         Ok(())
     })?;
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
+    choose(stage.stage, work, &rows)?.into_iter().try_for_each(|batch| emit(stage, batch))
+}
+
+/// What a subset that needs all rows keeps of them.
+pub(super) fn choose(stage: &PlannedStage, work: &dyn Subset, rows: &TableRows) -> Result<Vec<Batch>, Error> {
     if rows.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let columns: Vec<&str> =
-        stage.stage.planned.consumes.iter().map(String::as_str).filter(|c| *c != "id").collect();
+        stage.planned.consumes.iter().map(String::as_str).filter(|c| *c != "id").collect();
     let all = UInt32Array::from_iter_values(0..rows.len() as u32);
-    let kept = work.select(&rows.take(&columns, &all)?).map_err(|e| e.into_error(&stage.stage.name))?;
-    rows.light(&kept)?.into_iter().try_for_each(|batch| emit(stage, batch))
+    let kept = work.select(&rows.take(&columns, &all)?).map_err(|e| e.into_error(&stage.name))?;
+    rows.light(&kept)
+}
+
+/// Fails where a row could not be read: indices into what was read would mean other rows.
+pub(super) fn all_read(stage: &str, failures: &Failures) -> Result<(), Error> {
+    match failures.iter().next() {
+        None => Ok(()),
+        Some((id, error)) => Err(Error::Stage {
+            stage: stage.to_owned(),
+            message: format!("row `{id}` cannot be read: {error}"),
+            hint: Some("choose rows by columns that need no file, or mend the row".into()),
+        }),
+    }
 }
 
 fn emit(stage: &StageRun, batch: Batch) -> Result<(), Error> {

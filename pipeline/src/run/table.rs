@@ -84,6 +84,14 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     })?;
     stage.clock();
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
+    let rows = rows.declared(&stage.stage.planned.consumes);
+    if rows.is_empty() {
+        return Err(Error::Stage {
+            stage: stage.stage.name.clone(),
+            message: "no rows reach it".into(),
+            hint: Some("look at what the stages before it keep: `affectflow plan` lists their rows".into()),
+        });
+    }
     let entry = entry(stage.identity, &rows, &stage.stage.planned.consumes)?;
     let cache = &stage.shared.state.cache;
     let force = stage.shared.options.force.contains(&stage.stage.name);

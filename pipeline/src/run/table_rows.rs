@@ -1,8 +1,10 @@
 //! What does a table stage see? All its rows in id order; columns are loaded when asked for.
 
+use std::sync::Arc;
+
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{Schema, SchemaRef};
 
 use crate::batch::{Batch, Loader};
 use crate::digest::Digest;
@@ -17,6 +19,8 @@ pub struct TableRows {
     order: Vec<(u32, u32)>,
     ids: StringArray,
     loader: Loader,
+    /// The columns that can be read; `None`: all.
+    declared: Option<Vec<String>>,
 }
 
 impl TableRows {
@@ -35,7 +39,13 @@ impl TableRows {
             )));
         }
         let ids = StringArray::from_iter_values(order.iter().map(id));
-        Ok(TableRows { schema, parts, order, ids, loader })
+        Ok(TableRows { schema, parts, order, ids, loader, declared: None })
+    }
+
+    /// The same rows, of which only these columns (and `id`) can be read: what is not declared is not part of the key.
+    pub(crate) fn declared(self, consumes: &[String]) -> Self {
+        let declared = consumes.iter().cloned().chain(["id".to_owned()]).collect();
+        TableRows { declared: Some(declared), ..self }
     }
 
     /// Rows from a record batch in memory (`id` first), for tests of a stage. Sorted by id here.
@@ -71,6 +81,17 @@ impl TableRows {
 
     /// `id` and the named columns of the given rows, in that order: how a training stage reads a minibatch.
     pub fn take(&self, columns: &[&str], rows: &UInt32Array) -> Result<RecordBatch, Error> {
+        let hidden = columns
+            .iter()
+            .find(|&&name| self.declared.as_ref().is_some_and(|d| !d.iter().any(|d| d == name)));
+        if let Some(name) = hidden {
+            let what =
+                format!("a table reads column `{name}`, which it does not declare among those it consumes");
+            return Err(Error::Internal(what));
+        }
+        if rows.is_empty() {
+            return self.no_rows(columns);
+        }
         let columns: Vec<String> = columns.iter().map(|c| c.to_string()).collect();
         let mut wanted: Vec<Vec<u32>> = vec![Vec::new(); self.parts.len()];
         let mut indices = Vec::with_capacity(rows.len());
@@ -82,7 +103,7 @@ impl TableRows {
         let mut slots = vec![usize::MAX; self.parts.len()];
         let mut loaded = Vec::new();
         for (part, rows) in wanted.iter().enumerate() {
-            if rows.is_empty() && !(loaded.is_empty() && part + 1 == self.parts.len()) {
+            if rows.is_empty() {
                 continue;
             }
             slots[part] = loaded.len();
@@ -90,6 +111,12 @@ impl TableRows {
         }
         let indices: Vec<_> = indices.into_iter().map(|(part, row)| (slots[part], row)).collect();
         Ok(interleave_record_batch(&loaded.iter().collect::<Vec<_>>(), &indices)?)
+    }
+
+    fn no_rows(&self, columns: &[&str]) -> Result<RecordBatch, Error> {
+        let fields =
+            std::iter::once(&"id").chain(columns).map(|name| self.schema.field_with_name(name).cloned());
+        Ok(RecordBatch::new_empty(Arc::new(Schema::new(fields.collect::<Result<Vec<_>, _>>()?))))
     }
 
     fn load(&self, batch: &Batch, columns: &[String]) -> Result<RecordBatch, Error> {

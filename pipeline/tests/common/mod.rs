@@ -189,6 +189,37 @@ impl Table for CountTable {
     }
 }
 
+/// Adds column `heard`, the length of the artifact `count`, which another table provides.
+pub struct Recall;
+
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub struct RecallOptions {}
+
+impl Stage for Recall {
+    type Options = RecallOptions;
+
+    fn about(&self) -> About {
+        about("recall", Shape::Table)
+    }
+
+    fn plan(&self, _: RecallOptions, _: &Inputs) -> Result<Planned, Problem> {
+        let heard = Arc::new(Field::new("heard", DataType::Int32, true));
+        let planned = Planned::new(&[], vec![heard], Work::Table(Arc::new(RecallOptions {})));
+        Ok(Planned { needs: vec!["count".into()], ..planned })
+    }
+}
+
+impl Table for RecallOptions {
+    fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
+        if let Ok(column) = rows.column("value") {
+            panic!("a column that was not declared can be read: {column:?}");
+        }
+        let heard = cx.artifact("count")?.len() as i32;
+        let columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![heard; rows.len()]))];
+        Ok(TableOutput { columns, artifacts: Vec::new() })
+    }
+}
+
 /// Keeps the rows whose `value` is not `drop`.
 pub struct Keep;
 
@@ -221,7 +252,7 @@ pub type Row<'a> = (&'a str, &'a str, Value, Vec<usize>);
 /// A registry of the toy kinds.
 pub fn registry(log: &Arc<Log>) -> Registry {
     let mut registry = Registry::new();
-    registry.add(Rows).add(Upper(log.clone())).add(Count(log.clone())).add(Keep);
+    registry.add(Rows).add(Upper(log.clone())).add(Count(log.clone())).add(Keep).add(Recall);
     registry
 }
 
@@ -264,7 +295,13 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
             schema: Arc::new(Schema::new(fields)),
             options: full,
             identity_options,
-            artifacts: Vec::new(),
+            artifacts: planned
+                .needs
+                .iter()
+                .map(|need| {
+                    (need.clone(), stages.iter().rposition(|s| s.planned.provides.contains(need)).unwrap())
+                })
+                .collect(),
             planned,
             on_error: OnError::Quarantine { threshold: 0.5 },
             span: Default::default(),

@@ -24,6 +24,8 @@ use crate::columns::{
 
 use scored::Scored;
 
+use crate::sample::comparable;
+
 /// The kind `evaluate`.
 pub struct Evaluate;
 
@@ -96,9 +98,7 @@ impl Stage for Evaluate {
         let arrives = |name: &str| inputs.schema.field_with_name(name).is_ok();
         let group = match options.group.as_deref() {
             Some("none") => None,
-            Some(name) => {
-                Some(inputs.column(name).map_err(|problem| problem.option("group"))?.name().clone())
-            }
+            Some(name) => Some(comparable(inputs, name, "group")?.name().clone()),
             None => arrives(GROUP).then(|| GROUP.to_owned()),
         };
         let names = [EVAL_LABEL, LABEL].into_iter().find_map(|name| classes_of(inputs.column(name).ok()?));

@@ -4,7 +4,7 @@ use affectflow_pipeline::stage::Inputs;
 use affectflow_pipeline::{Problem, StageError, StageResult, Subset};
 use arrow::array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow::compute::cast;
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef};
 
 use crate::columns::classes_of;
 use crate::conditions::{Conditions, OneOf};
@@ -31,16 +31,21 @@ impl Matches {
         }
         let resolve = |(name, values): (&String, &OneOf)| {
             let option = format!("where.{name}");
-            let field = inputs.column(name).map_err(|problem| problem.option(&option))?;
-            if !matches!(field.data_type(), DataType::Utf8 | DataType::Boolean)
-                && !field.data_type().is_primitive()
-            {
-                let what = format!("column `{name}` holds no single values that `where` could compare");
-                return Err(Problem::new(what).option(&option));
-            }
+            let field = comparable(inputs, name, &option)?;
             Ok((name.clone(), by_index(values, classes_of(field).as_deref(), &option)?))
         };
         Ok(Matches(conditions.iter().map(resolve).collect::<Result<_, _>>()?))
+    }
+}
+
+/// The field of a column whose cells are single values; `option` is the one that names it.
+pub(crate) fn comparable<'a>(inputs: &'a Inputs, name: &str, option: &str) -> Result<&'a FieldRef, Problem> {
+    let field = inputs.column(name).map_err(|problem| problem.option(option))?;
+    match matches!(field.data_type(), DataType::Utf8 | DataType::Boolean) || field.data_type().is_primitive()
+    {
+        true => Ok(field),
+        false => Err(Problem::new(format!("column `{name}` holds no single values that could be compared"))
+            .option(option)),
     }
 }
 

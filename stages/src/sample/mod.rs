@@ -12,6 +12,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
 
+pub(crate) use filter::comparable;
+
 /// Options of `sample`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -63,7 +65,7 @@ impl Stage for Sample {
             }
         };
         if let Some(by) = &options.by {
-            inputs.column(by).map_err(|problem| problem.option("by"))?;
+            comparable(inputs, by, "by")?;
         }
         let consumes: Vec<&str> = options.by.as_deref().into_iter().filter(|by| *by != "id").collect();
         let work = draw::Draw { amount, seed: options.seed };
