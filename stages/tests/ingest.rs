@@ -13,7 +13,7 @@ use arrow::datatypes::Schema;
 use common::{plan, registry};
 use given::{Given, Row, ingest, problem};
 use image::{ImageFormat, Rgb, RgbImage};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// Writes pictures that differ by their name.
 fn pictures(base: &Path, names: &[&str]) {
@@ -194,6 +194,42 @@ fn label_names_follow_the_published_table_and_the_users_map() {
     assert_eq!(given.column("label"), ["1", "0", "5"]);
     let given = ingest(json!({ "path": "in", "domain": "source", "labels": "none" }), base.path());
     assert_eq!(given.column("label"), ["null"; 5]);
+}
+
+#[test]
+fn every_name_and_number_of_the_published_datasets_has_its_class() {
+    let labelled = |labels: Value, names: &[&str]| {
+        // Ids follow the path, so numbered paths keep the order.
+        let files: Vec<String> = (0..names.len()).map(|n| format!("{n:02}.png")).collect();
+        let base = folder(&files.iter().map(String::as_str).collect::<Vec<_>>());
+        let rows: String = files.iter().zip(names).map(|(file, name)| format!("{file},{name}\n")).collect();
+        std::fs::write(base.path().join("list.csv"), format!("path,label\n{rows}")).unwrap();
+        let options =
+            json!({ "source": "manifest", "path": "list.csv", "domain": "source", "labels": labels });
+        let given = ingest(options, base.path());
+        assert_eq!(given.error, None);
+        given.column("label").into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let names = [
+        "excitement",
+        "awe",
+        "surprise",
+        "contentment",
+        "amusement",
+        "joy",
+        "disgust",
+        "fear",
+        "sadness",
+        "sad",
+        "anger",
+    ];
+    assert_eq!(labelled(json!("auto"), &names), ["0", "0", "0", "1", "1", "1", "2", "3", "4", "4", "5"]);
+    let others = ["happiness", "angry", "disgusted", "fearful", "surprised", "neutral"];
+    assert_eq!(labelled(json!("auto"), &others), ["1", "5", "2", "3", "0"], "neutral is left out");
+    let ser30k = ["1", "2", "3", "4", "5", "6", "7"];
+    assert_eq!(labelled(json!("ser30k"), &ser30k), ["0", "1", "2", "3", "4", "5"], "7 is neutral");
+    let fi = ["0", "1", "2", "3", "4", "5", "6", "7"];
+    assert_eq!(labelled(json!("fi"), &fi), ["1", "5", "0", "1", "2", "0", "3", "4"]);
 }
 
 #[test]

@@ -16,6 +16,8 @@ pub enum Labels {
     Auto,
     /// Names of folders and cells are no labels.
     None,
+    /// The numbers that a published dataset uses, beside its names.
+    Published(Published),
     /// Names on top of `auto`; a name without a class leaves its rows out.
     Map(BTreeMap<String, Option<String>>),
 }
@@ -36,6 +38,38 @@ const NAMES: [(&str, Option<&str>); 12] = [
     ("neutral", None),
 ];
 
+/// A dataset whose numbers are not indices of the six classes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Published {
+    /// SER30K's `anno`, 1 to 7.
+    Ser30k,
+    /// FI's integers, 0 to 7.
+    Fi,
+}
+
+impl Published {
+    const ALL: [Published; 2] = [Published::Ser30k, Published::Fi];
+
+    fn name(self) -> &'static str {
+        match self {
+            Published::Ser30k => "ser30k",
+            Published::Fi => "fi",
+        }
+    }
+
+    /// The number of the first name, and the names in order.
+    fn numbers(self) -> (usize, &'static [&'static str]) {
+        match self {
+            Published::Ser30k => {
+                (1, &["surprise", "happiness", "disgust", "fear", "sadness", "anger", "neutral"])
+            }
+            Published::Fi => {
+                (0, &["amusement", "anger", "awe", "contentment", "disgust", "excitement", "fear", "sadness"])
+            }
+        }
+    }
+}
+
 /// What a label name means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Meaning {
@@ -54,12 +88,18 @@ pub(super) struct LabelMap {
     classes: Vec<String>,
     names: BTreeMap<String, Option<i32>>,
     none: bool,
+    /// Whether a bare number is the index of a class.
+    indices: bool,
 }
 
 impl LabelMap {
     pub(super) fn new(labels: &Labels, classes: &[String]) -> Result<Self, Problem> {
-        let mut map =
-            LabelMap { classes: classes.to_vec(), names: BTreeMap::new(), none: *labels == Labels::None };
+        let mut map = LabelMap {
+            classes: classes.to_vec(),
+            names: BTreeMap::new(),
+            none: *labels == Labels::None,
+            indices: !matches!(labels, Labels::Published(_)),
+        };
         for (name, class) in NAMES {
             let index = class.and_then(|class| map.class(class));
             if class.is_none() || index.is_some() {
@@ -68,6 +108,15 @@ impl LabelMap {
         }
         for (index, class) in classes.iter().enumerate() {
             map.names.insert(class.trim().to_lowercase(), Some(index as i32));
+        }
+        if let Labels::Published(dataset) = labels {
+            let (first, names) = dataset.numbers();
+            let known = names
+                .iter()
+                .zip(first..)
+                .filter_map(|(name, n)| Some((n.to_string(), *map.names.get(*name)?)));
+            let known: Vec<_> = known.collect();
+            map.names.extend(known);
         }
         if let Labels::Map(own) = labels {
             let own = own.iter().map(|(name, class)| Ok((key(name), map.target(name, class.as_deref())?)));
@@ -86,10 +135,12 @@ impl LabelMap {
         match self.names.get(&name) {
             Some(Some(class)) => Meaning::Class(*class),
             Some(None) => Meaning::LeftOut,
-            None => match name.parse::<usize>().ok().filter(|&index| index < self.classes.len()) {
-                Some(index) => Meaning::Class(index as i32),
-                None => Meaning::Unknown,
-            },
+            None => {
+                match name.parse::<usize>().ok().filter(|&index| self.indices && index < self.classes.len()) {
+                    Some(index) => Meaning::Class(index as i32),
+                    None => Meaning::Unknown,
+                }
+            }
         }
     }
 
@@ -145,6 +196,7 @@ impl Serialize for Labels {
         match self {
             Labels::Auto => serializer.serialize_str("auto"),
             Labels::None => serializer.serialize_str("none"),
+            Labels::Published(dataset) => serializer.serialize_str(dataset.name()),
             Labels::Map(map) => map.serialize(serializer),
         }
     }
@@ -162,14 +214,17 @@ impl<'de> Visitor<'de> for LabelsVisitor {
     type Value = Labels;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("`auto`, `none`, or a map from label names to classes")
+        f.write_str("`auto`, `none`, `ser30k`, `fi`, or a map from label names to classes")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Labels, E> {
         match text {
             "auto" => Ok(Labels::Auto),
             "none" => Ok(Labels::None),
-            _ => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            _ => match Published::ALL.into_iter().find(|dataset| dataset.name() == text) {
+                Some(dataset) => Ok(Labels::Published(dataset)),
+                None => Err(E::invalid_value(de::Unexpected::Str(text), &self)),
+            },
         }
     }
 
@@ -221,6 +276,8 @@ impl JsonSchema for Labels {
             "oneOf": [
                 { "const": "auto", "description": "Class names, indices and the names of published datasets" },
                 { "const": "none", "description": "Names of folders and cells are no labels" },
+                { "const": "ser30k", "description": "Numbers are SER30K's `anno`: 1 surprise to 6 anger; 7, neutral, is left out" },
+                { "const": "fi", "description": "Numbers are FI's: 0 amusement to 7 sadness" },
                 {
                     "type": "object",
                     "description": "Names on top of `auto`; `null` leaves such rows out",

@@ -30,7 +30,7 @@ pub struct IngestOptions {
     pub split: SplitChoice,
     /// Shares of the splits where the data has none. Default: 0.7, 0.15, 0.15 in the source; synthetic stickers 0.6 train, 0.4 test
     pub fractions: Option<Fractions>,
-    /// What label names mean: `auto`, `none` (there are no labels), or a map from names to classes on top of `auto`
+    /// What label names mean: `auto`, `none` (there are no labels), `ser30k` or `fi` (the numbers of these datasets), or a map from names to classes on top of `auto`
     /// (`{joyful: happy, unsure: null}`; `null` leaves such rows out)
     pub labels: Labels,
     /// The classes in order of index
