@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 
 use affectflow_pipeline::Error;
 use affectflow_pipeline::run::record::Record;
-use affectflow_pipeline::run::{Options, State, predict};
+use affectflow_pipeline::run::{Options, State, predict, run};
 use common::*;
 use serde_json::json;
 use tempfile::tempdir;
@@ -149,12 +149,17 @@ fn an_interrupted_run_goes_on_where_it_stopped() {
         ("in", "rows", json!({ "rows": names }), vec![]),
         ("slow", "upper", json!({ "from": "value", "to": "big" }), vec![0]),
     ];
-    let options = Options::default();
-    options.interrupt.store(true, Ordering::Relaxed);
-    let (record, result) = go_with(folder.path(), &log, &rows, &options);
+    let (options, registry) = (Options::default(), registry(&log));
+    let stop = Arc::new(StopAt("slow", 5, options.interrupt.clone()));
+    let state = State::open(folder.path());
+    let (record, result) = run(&plan(&registry, &rows), &registry, &state, &options, stop).unwrap();
     assert!(matches!(result, Err(Error::Interrupted)));
     assert_eq!(record.outcome, "interrupted");
+    let stored = number(&record, "slow", "misses");
+    assert!((5..40).contains(&stored), "{stored} rows stored");
     let record = go(folder.path(), &log, &rows);
+    assert_eq!(number(&record, "slow", "hits"), stored);
+    assert_eq!(number(&record, "slow", "misses"), 40 - stored);
     assert_eq!(exported(folder.path(), &record, "slow").len(), 40);
 }
 
@@ -172,7 +177,7 @@ fn a_diamond_of_many_rows_does_not_block() {
 }
 
 #[test]
-fn two_rows_with_one_id_are_refused_by_a_table() {
+fn two_rows_with_one_id_are_refused() {
     let (folder, log) = (tempdir().unwrap(), Arc::new(Log::default()));
     let rows = vec![
         ("in", "rows", json!({ "rows": ["a=one"] }), vec![]),
@@ -180,7 +185,14 @@ fn two_rows_with_one_id_are_refused_by_a_table() {
         ("count", "count", json!({ "of": "value" }), vec![0, 1]),
     ];
     let (_, result) = go_with(folder.path(), &log, &rows, &Options::default());
-    assert!(result.unwrap_err().to_string().contains("two rows have the id `a`"));
+    assert!(result.unwrap_err().to_string().ends_with("failed: two rows have the id `a`"));
+    let twice = vec![
+        ("in", "rows", json!({ "rows": ["a=one"] }), vec![]),
+        ("keep", "keep", json!({}), vec![0]),
+        ("count", "count", json!({ "of": "value" }), vec![0, 1]),
+    ];
+    let (_, result) = go_with(folder.path(), &log, &twice, &Options::default());
+    assert!(result.unwrap_err().to_string().contains("or list an input once"));
 }
 
 #[test]
@@ -246,13 +258,13 @@ fn a_forecast_says_what_a_run_would_do_and_does_nothing() {
 fn a_table_that_needs_an_artifact_takes_more_rows_than_a_queue_holds() {
     let (folder, log) = (tempdir().unwrap(), Arc::new(Log::default()));
     let rows = [
-        ("in", "rows", json!({ "rows": [], "numbered": 60_000 }), vec![]),
+        ("in", "rows", json!({ "rows": [], "numbered": 250_000 }), vec![]),
         ("teach", "count", json!({ "of": "value" }), vec![0]),
         ("learn", "recall", json!({}), vec![1]),
     ];
     for computed in [1, 0] {
         let record = go(folder.path(), &log, &rows);
-        assert_eq!(number(&record, "learn", "rows"), 60_000);
+        assert_eq!(number(&record, "learn", "rows"), 250_000);
         assert_eq!(number(&record, "learn", "misses"), computed);
     }
 }

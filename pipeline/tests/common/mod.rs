@@ -3,11 +3,11 @@
 #![allow(dead_code, reason = "each test binary uses its own share")]
 
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use affectflow_pipeline::event::Silent;
+use affectflow_pipeline::event::{Event, Observer, Silent};
 use affectflow_pipeline::plan::{OnError, Plan, PlannedStage};
 use affectflow_pipeline::registry::{Kind, Registry};
 use affectflow_pipeline::run::context::Context;
@@ -138,7 +138,7 @@ impl Worker for UpperMap {
             if value == "bad" {
                 failures.push(id, "a bad value");
             }
-            if value == "slow" {
+            if value.starts_with("slow") {
                 std::thread::sleep(Duration::from_millis(30));
             }
             self.log.computed.lock().unwrap().push(id.to_owned());
@@ -321,6 +321,20 @@ pub fn go(folder: &Path, log: &Arc<Log>, rows: &[Row]) -> Record {
     let (record, result) = go_with(folder, log, rows, &Options::default());
     result.unwrap();
     record
+}
+
+/// Asks a run to stop once a stage has made so many rows.
+pub struct StopAt(pub &'static str, pub u64, pub Arc<AtomicBool>);
+
+impl Observer for StopAt {
+    fn event(&self, event: &Event) {
+        if let Event::Progress { stage, done, .. } = event
+            && stage == self.0
+            && *done >= self.1
+        {
+            self.2.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 /// Runs with options, and gives back whatever came.
