@@ -262,7 +262,7 @@ fn adamw_steps_as_torch_does() -> Outcome {
         clip: Some(3.0),
         schedule: constant,
     };
-    adamw("adamw", (7, 5), first.clone())?;
+    adamw("adamw", (7, 5), first)?;
     let usual = optim::Config {
         lr: 1e-3,
         beta1: 0.9,
