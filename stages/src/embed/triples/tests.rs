@@ -33,6 +33,17 @@ fn lists_of_verbs_share_the_subject() {
 }
 
 #[test]
+fn a_round_face_is_a_subject() {
+    for face in ["the pink round face", "the round face", "the grey round face", "the yellow round face"] {
+        check(
+            &format!("{face} raises the inner brows and stretches the lips"),
+            &[(face, "raises", "the inner brows"), (face, "stretches", "the lips")],
+        );
+    }
+    check("the man walks round the table", &[("the man", "walks", "round the table")]);
+}
+
+#[test]
 fn objects_can_be_lists() {
     check(
         "She raises her brows, her cheeks and her chin.",

@@ -46,6 +46,7 @@ impl Words {
         let tags = self.0.tag_sentence(&words);
         let tag = |(text, tag): (String, Option<UPOS>)| Word { tag: first_guess(&text, tag), text };
         let mut words: Vec<Word> = words.into_iter().zip(tags).map(tag).collect();
+        round_things(&mut words);
         nouns_that_are_verbs(&mut words);
         the_missing_verb(&mut words);
         nouns_that_are_verbs(&mut words);
@@ -142,6 +143,19 @@ fn first_guess(text: &str, tag: Option<UPOS>) -> UPOS {
         None if lower.ends_with("ing") || lower.ends_with("ed") => UPOS::VERB,
         None if lower.chars().all(|letter| letter.is_ascii_digit()) => UPOS::NUM,
         None => UPOS::NOUN,
+    }
+}
+
+/// "the pink round face": `round` before a bare noun describes it, "round the table" goes around it. A colour before it does too.
+fn round_things(words: &mut [Word]) {
+    for at in 1..words.len().saturating_sub(1) {
+        if !words[at].is(&["round"]) || !words[at + 1].is_nominal() || words[at + 1].tag == UPOS::PRON {
+            continue;
+        }
+        words[at].tag = UPOS::ADJ;
+        if at > 1 && words[at - 2].tag == UPOS::DET && words[at - 1].tag != UPOS::PUNCT {
+            words[at - 1].tag = UPOS::ADJ;
+        }
     }
 }
 
