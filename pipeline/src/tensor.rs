@@ -153,9 +153,12 @@ pub(crate) fn from_disk(field: &FieldRef, array: &ArrayRef) -> Result<ArrayRef, 
         .as_any()
         .downcast_ref::<FixedSizeBinaryArray>()
         .ok_or_else(|| Error::Internal(format!("stored column `{}` is not binary", field.name())))?;
+    let data = binary.to_data();
+    let size = width * dtype.bytes();
+    let bytes = data.buffers()[0].slice_with_length(data.offset() * size, data.len() * size);
     let values = arrow::array::ArrayData::builder(dtype.arrow())
         .len(binary.len() * width)
-        .add_buffer(Buffer::from(binary.value_data()))
+        .add_buffer(bytes)
         .align_buffers(true)
         .build()?;
     let item = Arc::new(Field::new("item", dtype.arrow(), false));

@@ -1,39 +1,49 @@
 //! What has one stage computed so far? The segments of one identity: look-ups by key, reads by place, commits.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, RwLock};
+use std::io::ErrorKind;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock, RwLock};
 
 use arrow::array::{ArrayRef, new_empty_array};
 use arrow::compute::interleave;
 use arrow::datatypes::FieldRef;
+use bytes::Bytes;
 
-use super::Cache;
-use super::segment::{Rows, Segment, Sidecar, encode};
-use crate::batch::Column;
+use super::places::Places;
+use super::segment::{Rows, Segment, encode};
+use super::sidecar::{self, Damaged, Sidecar};
+use super::{Cache, format1};
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 
-/// Where a row lies: segment and row within it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
-    segment: u32,
-    row: u32,
-}
+pub use super::places::Place;
 
 /// The stored rows of one identity (or of one result of a table stage).
 pub struct Entries {
     cache: Arc<Cache>,
     folder: String,
     fields: Vec<FieldRef>,
-    segments: RwLock<Vec<Arc<Stored>>>,
+    places: RwLock<Places>,
     sequence: AtomicU32,
 }
 
-struct Stored {
-    name: String,
-    sidecar: Sidecar,
-    segment: std::sync::OnceLock<Segment>,
+/// One segment with its sidecar.
+pub(super) struct Stored {
+    pub name: String,
+    pub sidecar: Sidecar,
+    /// Whether its rows stand before those that were there already.
+    pub forced: bool,
+    /// Whether its file has been removed since.
+    pub gone: AtomicBool,
+    segment: OnceLock<Segment>,
+}
+
+impl Stored {
+    fn new(name: String, sidecar: Sidecar) -> Self {
+        let forced = name.split('-').nth(1).is_some_and(|number| number.starts_with('f'));
+        Stored { name, sidecar, forced, gone: AtomicBool::new(false), segment: OnceLock::new() }
+    }
 }
 
 impl Entries {
@@ -44,24 +54,15 @@ impl Entries {
         fields: Vec<FieldRef>,
         only: Option<&[String]>,
     ) -> Result<Self, Error> {
-        let listed = cache.list(&folder)?;
-        let sizes: HashMap<&str, u64> = listed.iter().map(|item| (item.name.as_str(), item.size)).collect();
-        let mut segments = Vec::new();
-        for item in listed.iter().filter(|item| item.name.ends_with(".parquet")) {
-            let name = item.name.trim_end_matches(".parquet");
-            if only.is_some_and(|only| !only.iter().any(|n| n == name)) {
-                continue;
-            }
-            let has_sidecar = sizes.contains_key(format!("{name}.keys").as_str());
-            if let Some(sidecar) = open_sidecar(&cache, &folder, name, item.size, has_sidecar, &fields)? {
-                segments.push(Arc::new(Stored {
-                    name: name.to_owned(),
-                    sidecar,
-                    segment: Default::default(),
-                }));
-            }
-        }
-        Ok(Entries { cache, folder, fields, segments: RwLock::new(segments), sequence: AtomicU32::new(0) })
+        let places = RwLock::default();
+        let entries = Entries { cache, folder, fields, places, sequence: AtomicU32::new(0) };
+        entries.add(|name| only.is_none_or(|only| only.iter().any(|n| n == name)))?;
+        Ok(entries)
+    }
+
+    /// Takes in the segments that other processes have put since.
+    pub fn refresh(&self) -> Result<(), Error> {
+        self.add(|_| true)
     }
 
     /// The fields stored.
@@ -76,56 +77,83 @@ impl Entries {
 
     /// Names of the segments, oldest first.
     pub fn names(&self) -> Vec<String> {
-        self.segments().iter().map(|s| s.name.clone()).collect()
+        self.places().stored().iter().map(|s| s.name.clone()).collect()
     }
 
-    /// The newest place of each key.
-    pub fn find(&self, keys: &[Digest]) -> Vec<Option<Place>> {
-        let segments = self.segments();
-        let newest = || segments.iter().enumerate().rev();
-        let find = |key| {
-            newest().find_map(|(s, stored)| Some(Place { segment: s as u32, row: stored.sidecar.find(key)? }))
-        };
-        keys.iter().map(find).collect()
+    /// Number of rows stored.
+    pub fn rows(&self) -> usize {
+        self.places().stored().iter().map(|s| s.sidecar.rows()).sum()
+    }
+
+    /// The place of each key; of a key computed again on demand (`--force`) the newest.
+    pub fn find(&self, keys: &[Digest]) -> Result<Vec<Option<Place>>, Error> {
+        self.places().find(keys).map_err(|(stored, what)| self.damaged_sidecar(&stored, &what))
     }
 
     /// Digest of every cell of a column at the given places.
-    pub fn digests(&self, column: usize, places: &[Place]) -> Arc<[Digest]> {
-        let segments = self.segments();
-        places
-            .iter()
-            .map(|place| segments[place.segment as usize].sidecar.digest(column, place.row))
-            .collect()
+    pub fn digests(&self, column: usize, places: &[Place]) -> Result<Arc<[Digest]>, Error> {
+        let segments = self.places();
+        let digest = |place: &Place| {
+            let stored = segments.at(*place);
+            let digest = stored.sidecar.digest(column, place.row());
+            digest.map_err(|what| self.damaged_sidecar(stored, &what))
+        };
+        places.iter().map(digest).collect()
+    }
+
+    /// The ids that the rows at the given places were computed for.
+    pub fn ids(&self, places: &[Place]) -> Result<Vec<String>, Error> {
+        self.tell(places, |segment, rows| {
+            Ok(segment.ids(rows)?.iter().map(|id| id.unwrap_or_default().to_owned()).collect())
+        })
+    }
+
+    /// For the rows at the given places the digests of the cells that their keys were made of, in the order in which the
+    /// stage consumes columns; empty where a segment does not tell.
+    pub fn inputs(&self, places: &[Place]) -> Result<Vec<Vec<Digest>>, Error> {
+        self.tell(places, Segment::inputs)
+    }
+
+    /// Every place, oldest segment first.
+    pub fn all(&self) -> Vec<Place> {
+        self.places().all()
+    }
+
+    /// The name of the segment of a place: when it was written, and its number in the run.
+    pub fn segment(&self, place: Place) -> String {
+        self.places().at(place).name.clone()
     }
 
     /// The stage's own columns at the given places, as a light batch carries them.
-    pub fn columns(self: &Arc<Self>, places: &Arc<[Place]>) -> Vec<(&str, Column)> {
-        let column = |column: usize| {
-            let digests = self.digests(column, places);
-            Column::Stored(crate::batch::Stored {
-                entries: self.clone(),
-                column,
-                digests,
-                places: places.clone(),
-            })
+    pub fn columns(
+        self: &Arc<Self>,
+        places: &Arc<[Place]>,
+    ) -> Result<Vec<(&str, crate::batch::Column)>, Error> {
+        let column = |(column, field)| {
+            let digests = self.digests(column, places)?;
+            let (entries, places) = (self.clone(), places.clone());
+            let stored = crate::batch::Stored { entries, column, digests, places };
+            let field: &FieldRef = field;
+            Ok((field.name().as_str(), crate::batch::Column::Stored(stored)))
         };
-        self.fields.iter().enumerate().map(|(at, field)| (field.name().as_str(), column(at))).collect()
+        self.fields.iter().enumerate().map(column).collect()
     }
 
-    /// Writes rows as one segment and makes them durable; their places are those of [`find`](Self::find) from then on.
-    /// Returns the name of the segment and its size.
-    pub fn commit(&self, rows: &Rows) -> Result<(String, u64), Error> {
+    /// Writes rows as one segment and makes them durable; they are found from then on, before older ones of the same key if
+    /// they were `forced`. Returns the name of the segment and the bytes written.
+    pub fn commit(&self, rows: &Rows, forced: bool) -> Result<(String, u64), Error> {
         let encoded = encode(&self.fields, rows)?;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let digest = Digest::of(&encoded.sidecar).to_string();
-        let name = format!("{}-{sequence:06}-{}", super::stamp(), &digest[..12]);
+        let mark = if forced { "f" } else { "" };
+        let name = format!("{}-{mark}{sequence:06}-{}", super::stamp(), sidecar::name_of(&encoded.sidecar));
         let path = format!("{}/{name}", self.folder);
         self.cache.put(&format!("{path}.parquet"), &[&encoded.parquet])?;
         self.cache.put(&format!("{path}.keys"), &[&encoded.sidecar])?;
-        let size = encoded.parquet.len() as u64;
+        let size = (encoded.parquet.len() + encoded.sidecar.len()) as u64;
         let sidecar = Sidecar::open(encoded.sidecar.into(), self.fields.len()).map_err(Error::Internal)?;
-        let stored = Stored { name: name.clone(), sidecar, segment: Default::default() };
-        self.segments.write().unwrap_or_else(|p| p.into_inner()).push(Arc::new(stored));
+        let stored = Arc::new(Stored::new(name.clone(), sidecar));
+        let added = self.places.write().unwrap_or_else(|p| p.into_inner()).push(stored);
+        added.map_err(Error::Internal)?;
         Ok((name, size))
     }
 
@@ -133,102 +161,193 @@ impl Entries {
     /// and the error is [`Error::Damaged`].
     pub fn read(&self, column: usize, places: &[Place], digests: &[Digest]) -> Result<ArrayRef, Error> {
         let field = &self.fields[column];
-        let segments = self.segments();
-        let mut wanted: HashMap<u32, Vec<u32>> = HashMap::new();
-        let mut expected: HashMap<u32, Vec<Digest>> = HashMap::new();
-        let mut indices = Vec::with_capacity(places.len());
-        for (place, digest) in places.iter().zip(digests) {
-            let rows = wanted.entry(place.segment).or_default();
-            indices.push((place.segment, rows.len()));
-            rows.push(place.row);
-            expected.entry(place.segment).or_default().push(*digest);
-        }
-        let mut slots = HashMap::new();
-        let mut arrays = Vec::new();
-        for (number, rows) in &wanted {
-            slots.insert(*number, arrays.len());
-            arrays.push(self.read_segment(&segments[*number as usize], field, rows, &expected[number])?);
+        let (groups, order) = by_segment(places);
+        let mut arrays = Vec::with_capacity(groups.len());
+        for (segment, positions) in &groups {
+            let rows: Vec<u32> = positions.iter().map(|&at| places[at].row()).collect();
+            let expected: Vec<Digest> = positions.iter().map(|&at| digests[at]).collect();
+            let stored = self.places().segment(*segment).clone();
+            arrays.push(self.read_segment(&stored, column, &rows, &expected)?);
         }
         match arrays.as_slice() {
             [] => Ok(new_empty_array(field.data_type())),
             [only] => Ok(only.clone()),
-            _ => {
-                let indices: Vec<_> =
-                    indices.into_iter().map(|(segment, row)| (slots[&segment], row)).collect();
-                Ok(interleave(&arrays.iter().map(|a| a.as_ref()).collect::<Vec<_>>(), &indices)?)
-            }
+            _ => Ok(interleave(&arrays.iter().map(|a| a.as_ref()).collect::<Vec<_>>(), &order)?),
         }
     }
 
     fn read_segment(
         &self,
         stored: &Stored,
-        field: &FieldRef,
+        column: usize,
         rows: &[u32],
         expected: &[Digest],
     ) -> Result<ArrayRef, Error> {
-        let path = format!("{}/{}.parquet", self.folder, stored.name);
-        let segment = match stored.segment.get() {
-            Some(segment) => segment,
-            None => {
-                // A file that is gone makes its rows misses; one that cannot be read just now may be whole.
-                let bytes = match self.cache.read(&path) {
-                    Err(error @ Error::Io { .. }) if self.cache.exists(&path) => return Err(error),
-                    read => read.map_err(|error| self.cache.damaged(&path, &error.to_string()))?,
-                };
-                stored.segment.get_or_init(|| Segment::new(bytes))
-            }
+        let field = &self.fields[column];
+        let Some(segment) = self.open_segment(stored)? else {
+            return self.read_elsewhere(stored, column, rows, expected);
         };
+        let path = self.path(&stored.name, "parquet");
         let values =
             segment.values(field, rows).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
         if cells(&values)? != expected {
-            return Err(self
-                .cache
-                .damaged(&path, &format!("values of column `{}` do not match their digests", field.name())));
+            let what = format!("values of column `{}` do not match their digests", field.name());
+            return Err(self.cache.damaged(&path, &what));
         }
         Ok(values)
     }
 
-    fn segments(&self) -> Vec<Arc<Stored>> {
-        self.segments.read().unwrap_or_else(|p| p.into_inner()).clone()
+    /// Somebody has merged or removed the segment since it was opened: its rows may lie in another one by now.
+    fn read_elsewhere(
+        &self,
+        stored: &Stored,
+        column: usize,
+        rows: &[u32],
+        expected: &[Digest],
+    ) -> Result<ArrayRef, Error> {
+        stored.gone.store(true, Ordering::Relaxed);
+        self.refresh()?;
+        let keys = rows.iter().map(|&row| stored.sidecar.key(row)).collect::<Result<Vec<_>, _>>();
+        let keys = keys.map_err(|what| self.damaged_sidecar(stored, &what))?;
+        match self.find(&keys)?.into_iter().collect::<Option<Vec<Place>>>() {
+            Some(places) => self.read(column, &places, expected),
+            None => Err(self.cache.damaged(&self.path(&stored.name, "parquet"), "it is gone")),
+        }
+    }
+
+    /// The opened segment; `None` where its file is gone.
+    fn open_segment<'a>(&self, stored: &'a Stored) -> Result<Option<&'a Segment>, Error> {
+        if let Some(segment) = stored.segment.get() {
+            return Ok(Some(segment));
+        }
+        match self.cache.read(&self.path(&stored.name, "parquet")) {
+            Ok(bytes) => Ok(Some(stored.segment.get_or_init(|| Segment::new(bytes)))),
+            Err(Error::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What the segments say of the rows at the given places, in their order.
+    fn tell<T: Clone + Default>(
+        &self,
+        places: &[Place],
+        ask: impl Fn(&Segment, &[u32]) -> Result<Vec<T>, Error>,
+    ) -> Result<Vec<T>, Error> {
+        let mut told = vec![T::default(); places.len()];
+        for (segment, positions) in by_segment(places).0 {
+            let rows: Vec<u32> = positions.iter().map(|&at| places[at].row()).collect();
+            let stored = self.places().segment(segment).clone();
+            let Some(opened) = self.open_segment(&stored)? else { continue };
+            let path = self.path(&stored.name, "parquet");
+            let answers =
+                ask(opened, &rows).map_err(|error| self.cache.damaged(&path, &error.to_string()))?;
+            positions.into_iter().zip(answers).for_each(|(at, answer)| told[at] = answer);
+        }
+        Ok(told)
+    }
+
+    fn damaged_sidecar(&self, stored: &Stored, what: &str) -> Error {
+        self.cache.damaged(&self.path(&stored.name, "keys"), what)
+    }
+
+    fn path(&self, name: &str, kind: &str) -> String {
+        format!("{}/{name}.{kind}", self.folder)
+    }
+
+    fn places(&self) -> std::sync::RwLockReadGuard<'_, Places> {
+        self.places.read().unwrap_or_else(|p| p.into_inner())
+    }
+
+    /// Opens the segments of the folder that are wanted and not open yet.
+    fn add(&self, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+        let known: Vec<String> = self.names();
+        let listed = self.cache.list(&self.folder)?;
+        let names = |kind: &'static str| {
+            let named =
+                listed.iter().filter_map(move |item| Some((item.name.strip_suffix(kind)?, item.size)));
+            named.filter(|(name, _)| wanted(name)).collect::<HashMap<&str, u64>>()
+        };
+        let (segments, sidecars) = (names(".parquet"), names(".keys"));
+        for name in sidecars.keys().filter(|name| !segments.contains_key(*name)) {
+            // Whoever removes a segment on purpose removes its sidecar first.
+            let path = self.path(name, "keys");
+            if self.cache.size(&path)?.is_some() && self.cache.size(&self.path(name, "parquet"))?.is_none() {
+                self.cache.damaged(&path, "its segment is gone");
+            }
+        }
+        let mut fresh: Vec<_> =
+            segments.into_iter().filter(|(name, _)| !known.iter().any(|k| k == name)).collect();
+        fresh.sort_unstable();
+        for (name, size) in fresh {
+            if let Some(sidecar) = self.open_sidecar(name, size, sidecars.contains_key(name))? {
+                let stored = Arc::new(Stored::new(name.to_owned(), sidecar));
+                let added = self.places.write().unwrap_or_else(|p| p.into_inner()).push(stored.clone());
+                if let Err(what) = added {
+                    return Err(self.damaged_sidecar(&stored, &what));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_sidecar(&self, bytes: Bytes, segment: &str) -> Result<Sidecar, Damaged> {
+        if !format1::is(&bytes) {
+            return Sidecar::open(bytes, self.fields.len());
+        }
+        let segment = self.cache.read(segment).map_err(|error| error.to_string())?;
+        Sidecar::open(format1::upgrade(&bytes, &segment)?.into(), self.fields.len())
+    }
+
+    /// The sidecar of a segment; rebuilt where it is missing or damaged. `None` where the segment cannot be read either.
+    fn open_sidecar(&self, name: &str, size: u64, present: bool) -> Result<Option<Sidecar>, Error> {
+        let (keys, parquet) = (self.path(name, "keys"), self.path(name, "parquet"));
+        let bytes = if present { self.cache.find(&keys)? } else { None };
+        if let Some(bytes) = bytes {
+            let belongs = name.ends_with(&sidecar::name_of(&bytes));
+            match self.read_sidecar(bytes, &parquet) {
+                Ok(_) if !belongs => drop(self.cache.damaged(&keys, "it belongs to another segment")),
+                Ok(sidecar) if sidecar.segment_size() == size => return Ok(Some(sidecar)),
+                Ok(_) => {
+                    self.cache.damaged(&parquet, "its size is not what was written");
+                    self.cache.damaged(&keys, "its segment is damaged");
+                    return Ok(None);
+                }
+                Err(what) => drop(self.cache.damaged(&keys, &what)),
+            }
+        }
+        let Some(bytes) = self.cache.find(&parquet)? else { return Ok(None) };
+        match Segment::new(bytes).rebuild_sidecar(&self.fields) {
+            // The name holds the beginning of the sidecar's root, so values that have changed since are found here too.
+            Ok(bytes) if !name.ends_with(&sidecar::name_of(&bytes)) => {
+                self.cache.damaged(&parquet, "its content is not what was written");
+                Ok(None)
+            }
+            Ok(bytes) => {
+                self.cache.put(&keys, &[&bytes])?;
+                Ok(Sidecar::open(bytes.into(), self.fields.len()).ok())
+            }
+            Err(error) => {
+                self.cache.damaged(&parquet, &error.to_string());
+                Ok(None)
+            }
+        }
     }
 }
 
-/// The sidecar of a segment; rebuilt where it is missing or damaged. `None` where the segment itself cannot be read.
-fn open_sidecar(
-    cache: &Cache,
-    folder: &str,
-    name: &str,
-    size: u64,
-    present: bool,
-    fields: &[FieldRef],
-) -> Result<Option<Sidecar>, Error> {
-    let (keys, parquet) = (format!("{folder}/{name}.keys"), format!("{folder}/{name}.parquet"));
-    if present {
-        match Sidecar::open(cache.read(&keys)?, fields.len()) {
-            Ok(sidecar) if sidecar.segment_size() == size => return Ok(Some(sidecar)),
-            Ok(_) => {
-                cache.damaged(&parquet, "its size is not what was written");
-                cache.damaged(&keys, "its segment is damaged");
-                return Ok(None);
-            }
-            Err(what) => drop(cache.damaged(&keys, &what)),
-        }
+/// Positions by segment, and for each position which group and where in it.
+type Groups = (Vec<(u32, Vec<usize>)>, Vec<(usize, usize)>);
+
+fn by_segment(places: &[Place]) -> Groups {
+    let mut slots: HashMap<u32, usize> = HashMap::new();
+    let mut groups: Vec<(u32, Vec<usize>)> = Vec::new();
+    let mut order = Vec::with_capacity(places.len());
+    for (at, place) in places.iter().enumerate() {
+        let slot = *slots.entry(place.segment()).or_insert_with(|| {
+            groups.push((place.segment(), Vec::new()));
+            groups.len() - 1
+        });
+        order.push((slot, groups[slot].1.len()));
+        groups[slot].1.push(at);
     }
-    let segment = Segment::new(cache.read(&parquet)?);
-    match segment.rebuild_sidecar(fields) {
-        // The name holds the beginning of the sidecar's digest, so values that have changed since are found here too.
-        Ok(bytes) if !name.ends_with(&Digest::of(&bytes).to_string()[..12]) => {
-            cache.damaged(&parquet, "its values are not those that were written");
-            Ok(None)
-        }
-        Ok(bytes) => {
-            cache.put(&keys, &[&bytes])?;
-            Ok(Sidecar::open(bytes.into(), fields.len()).ok())
-        }
-        Err(error) => {
-            cache.damaged(&parquet, &error.to_string());
-            Ok(None)
-        }
-    }
+    (groups, order)
 }

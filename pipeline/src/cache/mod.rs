@@ -3,22 +3,28 @@
 //! ```text
 //! .affectflow/cache/
 //!   v1/rows/<identity>/<time>-<n>-<digest>.parquet   rows of a map stage, or of one result of a table stage
-//!   v1/rows/<identity>/<time>-<n>-<digest>.keys      sidecar: sorted keys, digests of cells
+//!   v1/rows/<identity>/<time>-<n>-<digest>.keys      sidecar: keys, an index of them, digests of cells; rebuildable
 //!   v1/rows/<identity>/<time>-<n>-<digest>.failed    rows in quarantine: key, id, error, attempts
 //!   v1/tables/<entry>/<time>.json                     a table's result: its segments and artifacts; the newest counts
 //!   v1/lists/<digest>.parquet                         rows of a source or a run: ids and keys, for `export`
 //!   v1/blobs/<digest>                                 artifacts: weights, metrics
 //!   v1/identities/<identity>.json                     what an identity was made of
 //!   aside/                                            damaged files, kept for a look
+//!   format                                            the version of all this
 //!   files.memo                                        digests of input files by size, time and inode
 //! ```
 
 pub mod entries;
+pub mod file_system;
+pub mod format1;
 pub mod memo;
+mod places;
 pub mod segment;
+pub mod sidecar;
 pub mod storage;
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,10 +35,14 @@ use crate::digest::Digest;
 use crate::error::Error;
 use storage::{Disk, Item, Storage};
 
+/// Where the version of the cache is written, and what is written there.
+const FORMAT: (&str, &str, u32) = ("format", "affectflow cache ", 1);
+
 /// The store behind all stages of all pipelines of one state folder.
 pub struct Cache {
-    storage: Box<dyn Storage>,
+    storage: Arc<dyn Storage>,
     root: PathBuf,
+    read_only: bool,
     damage: Mutex<Vec<Damage>>,
 }
 
@@ -63,7 +73,13 @@ impl Cache {
 
     /// A cache on any storage; `root` only names it in messages.
     pub fn on(storage: Box<dyn Storage>, root: PathBuf) -> Arc<Self> {
-        Arc::new(Cache { storage, root, damage: Mutex::default() })
+        Arc::new(Cache { storage: storage.into(), root, read_only: false, damage: Mutex::default() })
+    }
+
+    /// The same cache for somebody who only looks: nothing is written or moved; damage is told all the same.
+    pub fn read_only(&self) -> Arc<Self> {
+        let (storage, root) = (self.storage.clone(), self.root.clone());
+        Arc::new(Cache { storage, root, read_only: true, damage: Mutex::default() })
     }
 
     /// The folder.
@@ -71,24 +87,78 @@ impl Cache {
         &self.root
     }
 
+    /// Fails where a newer program has written the cache in a form that this one cannot read.
+    pub fn check_format(&self) -> Result<(), Error> {
+        let (path, words, version) = FORMAT;
+        let text = self.find(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+        let found = text.as_deref().and_then(|text| text.trim().strip_prefix(words)?.parse::<u32>().ok());
+        match found {
+            Some(found) if found > version => Err(Error::NotFound(format!(
+                "the cache `{}` has format {found}, and this program reads up to {version}: use the newer affectflow that wrote it, or another folder (`--state DIR`)",
+                self.root.display()
+            ))),
+            None if text.is_some() => {
+                self.damaged(path, "it does not name a format");
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes down the form in which this program writes the cache, where that is not known yet.
+    pub fn mark_format(&self) -> Result<(), Error> {
+        let (path, words, version) = FORMAT;
+        match self.size(path)? {
+            Some(_) => Ok(()),
+            None => self.put(path, &[format!("{words}{version}\n").as_bytes()]).map(drop),
+        }
+    }
+
     /// A whole file.
     pub fn read(&self, path: &str) -> Result<Bytes, Error> {
         self.storage.read(path).map_err(Error::io("read", self.root.join(path)))
     }
 
-    /// Puts a file in place if absent.
-    pub fn put(&self, path: &str, parts: &[&[u8]]) -> Result<bool, Error> {
-        self.storage.put(path, parts).map_err(Error::io("write", self.root.join(path)))
+    /// A whole file; `None` where there is none.
+    pub fn find(&self, path: &str) -> Result<Option<Bytes>, Error> {
+        match self.storage.read(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(Error::io("read", self.root.join(path))),
+        }
     }
 
-    /// Whether a file is there.
-    pub fn exists(&self, path: &str) -> bool {
-        self.storage.exists(path)
+    /// Size of a file in bytes; `None` where there is none.
+    pub fn size(&self, path: &str) -> Result<Option<u64>, Error> {
+        self.storage.size(path).map_err(Error::io("read", self.root.join(path)))
     }
 
     /// What lies in a folder.
     pub fn list(&self, folder: &str) -> Result<Vec<Item>, Error> {
         self.storage.list(folder).map_err(Error::io("list", self.root.join(folder)))
+    }
+
+    /// Puts a file in place if absent, durably.
+    pub fn put(&self, path: &str, parts: &[&[u8]]) -> Result<bool, Error> {
+        if self.read_only {
+            return Ok(false);
+        }
+        self.storage.put(path, parts).map_err(Error::io("write", self.root.join(path)))
+    }
+
+    /// Writes a file that may change later, whole at any moment.
+    pub fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
+        if self.read_only {
+            return Ok(());
+        }
+        self.storage.replace(path, bytes).map_err(Error::io("write", self.root.join(path)))
+    }
+
+    /// Removes a file; fine where there is none.
+    pub fn remove(&self, path: &str) -> Result<(), Error> {
+        if self.read_only {
+            return Ok(());
+        }
+        self.storage.remove(path).map_err(Error::io("remove", self.root.join(path)))
     }
 
     /// Stores an artifact; its name is its digest.
@@ -99,14 +169,15 @@ impl Cache {
     }
 
     /// Reads an artifact and checks it. `None` where it is gone or was damaged (and is now aside).
-    pub fn blob(&self, digest: Digest) -> Option<Bytes> {
+    pub fn blob(&self, digest: Digest) -> Result<Option<Bytes>, Error> {
         let path = blob_path(digest);
-        let bytes = self.read(&path).ok()?;
-        if Digest::of(&bytes) == digest {
-            return Some(bytes);
+        match self.find(&path)? {
+            Some(bytes) if Digest::of(&bytes) != digest => {
+                self.damaged(&path, "its content does not match its digest");
+                Ok(None)
+            }
+            found => Ok(found),
         }
-        self.damaged(&path, "its content does not match its digest");
-        None
     }
 
     /// Where an artifact lies, relative to the cache.
@@ -116,7 +187,7 @@ impl Cache {
 
     /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted.
     pub fn damaged(&self, path: &str, what: &str) -> Error {
-        let aside = self.storage.set_aside(path).ok();
+        let aside = if self.read_only { None } else { self.storage.set_aside(path).ok() };
         let damage = Damage { path: path.to_owned(), what: what.to_owned(), aside };
         self.damage.lock().unwrap_or_else(|p| p.into_inner()).push(damage);
         Error::Damaged { path: path.to_owned(), what: what.to_owned() }

@@ -1,8 +1,5 @@
-//! What is one file of rows? A Parquet segment (`key`, `id`, the stage's own columns) that any reader opens, and a sidecar
-//! `.keys` with its sorted keys and the digest of every cell, which can be rebuilt from the segment.
-//!
-//! Sidecar, little-endian: magic `AFKEYS01`, rows u32, columns u32, size of the segment u64; the keys sorted (16 bytes each);
-//! the row of each (u32); the digests, column after column in row order (16 bytes each); 32 bytes of BLAKE3 over all before.
+//! What is one file of rows? A Parquet segment that any reader opens: `key`, `id`, `key_inputs` (for rows of a map stage the
+//! digests of the cells it consumed, which with the identity are the whole preimage of the key), the stage's own columns.
 
 use std::sync::{Arc, OnceLock};
 
@@ -19,17 +16,21 @@ use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
+use super::sidecar;
+use crate::batch::string_column;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 use crate::tensor;
 
-const MAGIC: &[u8; 8] = b"AFKEYS01";
-const HEADER: usize = 24;
+/// Columns of a segment that are not a stage's own; no stage may add columns of these names.
+pub const RESERVED: [&str; 3] = ["key", "id", "key_inputs"];
 
 /// Rows not yet written: keys, ids and columns in one order.
 pub struct Rows {
     /// The key of each row.
     pub keys: Vec<Digest>,
+    /// What else each key was made of: as many digests for every row, row after row; none for rows of a table.
+    pub inputs: Vec<Digest>,
     /// The id each was computed for.
     pub ids: StringArray,
     /// The stage's own columns.
@@ -46,12 +47,14 @@ pub struct Encoded {
 
 /// Encodes rows.
 pub fn encode(fields: &[FieldRef], rows: &Rows) -> Result<Encoded, Error> {
-    let mut disk_fields = vec![
-        Arc::new(Field::new("key", DataType::FixedSizeBinary(16), false)),
-        Arc::new(Field::new("id", DataType::Utf8, false)),
-    ];
-    let keys = FixedSizeBinaryArray::try_from_iter(rows.keys.iter().map(|key| key.0))?;
-    let mut arrays: Vec<ArrayRef> = vec![Arc::new(keys), Arc::new(rows.ids.clone())];
+    let binary = |name, width| Arc::new(Field::new(name, DataType::FixedSizeBinary(width), false));
+    let mut disk_fields = vec![binary("key", 16), Arc::new(Field::new("id", DataType::Utf8, false))];
+    let mut arrays: Vec<ArrayRef> = vec![digests_array(&rows.keys, 16)?, Arc::new(rows.ids.clone())];
+    if !rows.inputs.is_empty() {
+        let width = (rows.inputs.len() / rows.keys.len() * 16) as i32;
+        disk_fields.push(binary("key_inputs", width));
+        arrays.push(digests_array(&rows.inputs, width)?);
+    }
     let mut digests = Vec::new();
     for (field, array) in fields.iter().zip(&rows.columns) {
         disk_fields.push(tensor::disk_field(field));
@@ -63,8 +66,14 @@ pub fn encode(fields: &[FieldRef], rows: &Rows) -> Result<Encoded, Error> {
     let mut writer = ArrowWriter::try_new(&mut parquet, schema.clone(), Some(properties(&schema)))?;
     writer.write(&RecordBatch::try_new(schema, arrays)?)?;
     writer.close()?;
-    let sidecar = encode_sidecar(&rows.keys, &digests, parquet.len());
+    let sidecar = sidecar::encode(&rows.keys, &digests, parquet.len(), Digest::of(&parquet));
     Ok(Encoded { parquet, sidecar })
+}
+
+fn digests_array(digests: &[Digest], width: i32) -> Result<ArrayRef, Error> {
+    let mut bytes = Vec::with_capacity(digests.len() * 16);
+    digests.iter().for_each(|digest| bytes.extend(digest.0));
+    Ok(Arc::new(FixedSizeBinaryArray::try_new(width, bytes.into(), None)?))
 }
 
 fn properties(schema: &SchemaRef) -> WriterProperties {
@@ -81,98 +90,6 @@ fn properties(schema: &SchemaRef) -> WriterProperties {
     properties.build()
 }
 
-fn encode_sidecar(keys: &[Digest], digests: &[Vec<Digest>], size: usize) -> Vec<u8> {
-    let mut order: Vec<u32> = (0..keys.len() as u32).collect();
-    order.sort_by_key(|&row| (keys[row as usize], row));
-    let mut out = Vec::with_capacity(HEADER + keys.len() * (20 + 16 * digests.len()) + 32);
-    out.extend(MAGIC);
-    out.extend((keys.len() as u32).to_le_bytes());
-    out.extend((digests.len() as u32).to_le_bytes());
-    out.extend((size as u64).to_le_bytes());
-    order.iter().for_each(|&row| out.extend(keys[row as usize].0));
-    order.iter().for_each(|&row| out.extend(row.to_le_bytes()));
-    digests.iter().flatten().for_each(|digest| out.extend(digest.0));
-    let hash = blake3::hash(&out);
-    out.extend(hash.as_bytes());
-    out
-}
-
-/// A sidecar in memory or mapped, checked.
-pub struct Sidecar {
-    bytes: Bytes,
-    rows: usize,
-    columns: usize,
-}
-
-impl Sidecar {
-    /// Checks and wraps the bytes of a sidecar. The error says what is wrong with them.
-    pub fn open(bytes: Bytes, columns: usize) -> Result<Self, String> {
-        if bytes.len() < HEADER + 32 || &bytes[..8] != MAGIC {
-            return Err("not a sidecar of this version".into());
-        }
-        let (body, hash) = bytes.split_at(bytes.len() - 32);
-        if blake3::hash(body).as_bytes() != hash {
-            return Err("its checksum does not match".into());
-        }
-        let rows = read_u32(&bytes, 8) as usize;
-        if read_u32(&bytes, 12) as usize != columns || bytes.len() != HEADER + rows * (20 + 16 * columns) + 32
-        {
-            return Err("it belongs to other columns".into());
-        }
-        Ok(Sidecar { bytes, rows, columns })
-    }
-
-    /// Size that the segment must have.
-    pub fn segment_size(&self) -> u64 {
-        u64::from_le_bytes(self.bytes[16..24].try_into().unwrap_or_default())
-    }
-
-    /// Number of rows.
-    pub fn rows(&self) -> usize {
-        self.rows
-    }
-
-    /// The row of a key. Keys are uniform, so a few interpolated steps find it.
-    pub fn find(&self, key: &Digest) -> Option<u32> {
-        let (mut low, mut high) = (0, self.rows);
-        let target = prefix(&key.0);
-        let (mut floor, mut ceiling) = (0u64, u64::MAX);
-        while low < high {
-            let span = (ceiling - floor).max(1) as u128;
-            let guess = low + ((target.saturating_sub(floor)) as u128 * (high - low) as u128 / span) as usize;
-            let at = guess.clamp(low, high - 1);
-            let found = self.key(at);
-            match found.cmp(&key.0) {
-                std::cmp::Ordering::Equal => {
-                    return Some(read_u32(&self.bytes, HEADER + self.rows * 16 + at * 4));
-                }
-                std::cmp::Ordering::Less => (low, floor) = (at + 1, prefix(&found)),
-                std::cmp::Ordering::Greater => (high, ceiling) = (at, prefix(&found)),
-            }
-        }
-        None
-    }
-
-    /// Digest of a cell.
-    pub fn digest(&self, column: usize, row: u32) -> Digest {
-        debug_assert!(column < self.columns);
-        let at = HEADER + self.rows * 20 + (column * self.rows + row as usize) * 16;
-        Digest(self.bytes[at..at + 16].try_into().unwrap_or_default())
-    }
-
-    fn key(&self, at: usize) -> [u8; 16] {
-        self.bytes[HEADER + at * 16..HEADER + at * 16 + 16].try_into().unwrap_or_default()
-    }
-}
-
-fn prefix(key: &[u8; 16]) -> u64 {
-    u64::from_be_bytes(key[..8].try_into().unwrap_or_default())
-}
-
-fn read_u32(bytes: &[u8], at: usize) -> u32 {
-    u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap_or_default())
-}
-
 /// A Parquet segment, opened when first read.
 pub struct Segment {
     bytes: Bytes,
@@ -187,21 +104,55 @@ impl Segment {
 
     /// Makes the sidecar again from the segment alone.
     pub fn rebuild_sidecar(&self, fields: &[FieldRef]) -> Result<Vec<u8>, Error> {
-        let rows = self.metadata()?.metadata().file_metadata().num_rows() as u32;
-        let all: Vec<u32> = (0..rows).collect();
-        let keys = self.column("key", &all)?;
-        let keys: Vec<Digest> = keys
-            .as_fixed_size_binary()
-            .iter()
-            .flatten()
-            .filter_map(|k| k.try_into().ok())
-            .map(Digest)
-            .collect();
+        let all: Vec<u32> = (0..self.rows()?).collect();
+        let keys = self.digests("key", &all)?;
         let digests = fields
             .iter()
             .map(|field| cells(&self.values(field, &all)?))
             .collect::<Result<Vec<_>, Error>>()?;
-        Ok(encode_sidecar(&keys, &digests, self.bytes.len()))
+        Ok(sidecar::encode(&keys, &digests, self.bytes.len(), Digest::of(&self.bytes)))
+    }
+
+    /// The bytes of the file.
+    pub fn bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
+    /// The stage's own columns as batches carry them.
+    pub fn fields(&self) -> Result<Vec<FieldRef>, Error> {
+        let schema = self.metadata()?.schema();
+        let own = schema.fields().iter().filter(|field| !RESERVED.contains(&field.name().as_str()));
+        Ok(own.map(tensor::memory_field).collect())
+    }
+
+    /// The ids that rows were computed for.
+    pub fn ids(&self, rows: &[u32]) -> Result<StringArray, Error> {
+        string_column(&RecordBatch::try_from_iter([("id", self.column("id", rows)?)])?, 0)
+    }
+
+    /// For each row the digests of the cells that its key was made of; empty where the segment does not tell.
+    pub fn inputs(&self, rows: &[u32]) -> Result<Vec<Vec<Digest>>, Error> {
+        let schema = self.metadata()?.schema().clone();
+        let Ok(field) = schema.field_with_name("key_inputs") else {
+            return Ok(vec![Vec::new(); rows.len()]);
+        };
+        let DataType::FixedSizeBinary(width @ 1..) = *field.data_type() else {
+            return Ok(vec![Vec::new(); rows.len()]);
+        };
+        let digests = self.digests("key_inputs", rows)?;
+        Ok(digests.chunks(width as usize / 16).map(<[Digest]>::to_vec).collect())
+    }
+
+    fn rows(&self) -> Result<u32, Error> {
+        Ok(self.metadata()?.metadata().file_metadata().num_rows() as u32)
+    }
+
+    /// A column of digests, all values one after the other.
+    fn digests(&self, name: &str, rows: &[u32]) -> Result<Vec<Digest>, Error> {
+        let column = self.column(name, rows)?;
+        let bytes = column.as_fixed_size_binary_opt().map(|column| column.value_data().to_vec());
+        let bytes = bytes.unwrap_or_default();
+        Ok(bytes.chunks_exact(16).filter_map(|chunk| chunk.try_into().ok()).map(Digest).collect())
     }
 
     /// The values of a stage's own column at the given rows, in that order.
@@ -211,7 +162,7 @@ impl Segment {
 
     fn column(&self, name: &str, rows: &[u32]) -> Result<ArrayRef, Error> {
         let metadata = self.metadata()?;
-        let total = metadata.metadata().file_metadata().num_rows() as usize;
+        let total = self.rows()? as usize;
         let mut wanted = rows.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
@@ -222,7 +173,8 @@ impl Segment {
         }
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), metadata.clone());
-        let mask = ProjectionMask::columns(builder.parquet_schema(), [name]);
+        let at = builder.schema().index_of(name)?;
+        let mask = ProjectionMask::roots(builder.parquet_schema(), [at]);
         let reader = builder
             .with_projection(mask)
             .with_row_selection(selection(&wanted, total))

@@ -1,26 +1,38 @@
-//! Where do the bytes lie? Behind this trait: a folder here; a simulated disk or an object store behind the same few verbs.
+//! Where do the bytes lie? Behind this trait: on a disk here; an object store offers the same few verbs.
 //!
-//! Architecture invariant: files are written once, under a name that nothing else uses, and appear whole or not at all.
+//! Architecture invariant: files are written once, under a name that nothing else uses, and appear whole or not at all. The
+//! one exception are the small files under `v1/live/`, which say who is at work and are replaced.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 
-/// A flat store of write-once files. Paths are relative, with `/`.
+use super::file_system::{FileSystem, Local};
+
+/// Begins the name of a file that is being written.
+pub const TEMPORARY: &str = ".tmp-";
+
+/// A flat store of files. Paths are relative, with `/`.
 pub trait Storage: Send + Sync {
     /// The whole file; may be mapped rather than read.
     fn read(&self, path: &str) -> io::Result<Bytes>;
 
+    /// Size of a file in bytes; `None` where there is none of that name.
+    fn size(&self, path: &str) -> io::Result<Option<u64>>;
+
+    /// What lies directly in a folder, sorted by name; nothing where the folder does not exist.
+    fn list(&self, folder: &str) -> io::Result<Vec<Item>>;
+
     /// Makes the file durable under its name if no file has that name yet. Returns whether it was put.
     fn put(&self, path: &str, parts: &[&[u8]]) -> io::Result<bool>;
 
-    /// Names and sizes of the files and folders directly in a folder, sorted by name; none where the folder does not exist.
-    fn list(&self, folder: &str) -> io::Result<Vec<Item>>;
+    /// Writes the file, whole at any moment, in place of one of that name. Not durable: a power cut may undo it.
+    fn replace(&self, path: &str, bytes: &[u8]) -> io::Result<()>;
 
-    /// Whether a file of that name exists.
-    fn exists(&self, path: &str) -> bool;
+    /// Removes a file; fine where there is none.
+    fn remove(&self, path: &str) -> io::Result<()>;
 
     /// Takes a file out of the store and keeps it under `aside/`; says where.
     fn set_aside(&self, path: &str) -> io::Result<String>;
@@ -38,94 +50,143 @@ pub struct Item {
 }
 
 /// A folder on a local or network disk.
-pub struct Disk {
+pub struct Disk<F = Local> {
     root: PathBuf,
+    files: F,
 }
 
 impl Disk {
     /// A store in that folder, which is created at the first write.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        Disk { root: root.into() }
-    }
-
-    fn sync_folder(folder: &Path) -> io::Result<()> {
-        // Windows cannot open a folder as a file; its rename is durable with the file.
-        if cfg!(unix) { File::open(folder)?.sync_all() } else { Ok(()) }
+        Disk::on(Local, root)
     }
 }
 
-/// Temporary files are private; what stays is as readable as any new file, so that people can share a cache.
-fn shared<'a, 'b>(builder: &'a mut tempfile::Builder<'b, 'b>) -> &'a mut tempfile::Builder<'b, 'b> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(fs::Permissions::from_mode(0o666))
+impl<F: FileSystem> Disk<F> {
+    /// A store in a folder of that file system.
+    pub fn on(files: F, root: impl Into<PathBuf>) -> Self {
+        Disk { root: root.into(), files }
     }
-    #[cfg(not(unix))]
-    builder
+
+    /// Writes a durable file under a temporary name beside its target.
+    fn temporary(&self, folder: &Path, parts: &[&[u8]], durable: bool) -> io::Result<PathBuf> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{TEMPORARY}{}-{}-{number}", std::process::id(), super::stamp());
+        let path = folder.join(name);
+        let made = match self.files.create(&path, parts) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                self.create_folders(folder)?;
+                self.files.create(&path, parts)
+            }
+            made => made,
+        };
+        let made = made.and_then(|()| if durable { self.files.sync(&path) } else { Ok(()) });
+        if let Err(error) = made {
+            let _ = self.files.remove(&path);
+            return Err(error);
+        }
+        Ok(path)
+    }
+
+    /// Creates a folder with those above it, each durable in the one above.
+    fn create_folders(&self, folder: &Path) -> io::Result<()> {
+        match self.files.create_folder(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                let Some(above) = folder.parent().filter(|above| !above.as_os_str().is_empty()) else {
+                    return Err(error);
+                };
+                self.create_folders(above)?;
+                self.create_folders(folder)
+            }
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => Err(error),
+            _ => match folder.parent().filter(|above| !above.as_os_str().is_empty()) {
+                Some(above) => self.files.sync_folder(above),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// Gives the file its name unless that is taken.
+    fn place(&self, temporary: &Path, target: &Path) -> io::Result<bool> {
+        match self.files.link(temporary, target) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+            // A file system without links. A name stands for one content, so it would be replaced by its like.
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => {
+                match self.files.size(target) {
+                    Ok(_) => Ok(false),
+                    Err(_) => self.files.rename(temporary, target).map(|()| true),
+                }
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn folder_of<'a>(&'a self, target: &'a Path) -> &'a Path {
+        target.parent().unwrap_or(&self.root)
+    }
 }
 
-impl Storage for Disk {
+impl<F: FileSystem> Storage for Disk<F> {
     fn read(&self, path: &str) -> io::Result<Bytes> {
-        let file = File::open(self.root.join(path))?;
-        if file.metadata()?.len() == 0 {
-            return Ok(Bytes::new());
-        }
-        // SAFETY: stored files are never written again; one that is truncated by somebody else can fault, which the
-        // contract leaves to the damage of the disk itself.
-        let map = unsafe { memmap2::Mmap::map(&file)? };
-        Ok(Bytes::from_owner(map))
+        self.files.read(&self.root.join(path))
     }
 
-    fn put(&self, path: &str, parts: &[&[u8]]) -> io::Result<bool> {
-        let target = self.root.join(path);
-        let folder = target.parent().unwrap_or(&self.root);
-        fs::create_dir_all(folder)?;
-        let mut temporary = shared(tempfile::Builder::new().prefix(".tmp-")).tempfile_in(folder)?;
-        for part in parts {
-            temporary.write_all(part)?;
-        }
-        temporary.as_file().sync_all()?;
-        match temporary.persist_noclobber(&target) {
-            Ok(_) => Self::sync_folder(folder).map(|()| true),
-            Err(refused) if refused.error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(refused) => Err(refused.error),
+    fn size(&self, path: &str) -> io::Result<Option<u64>> {
+        match self.files.size(&self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            size => size.map(Some),
         }
     }
 
     fn list(&self, folder: &str) -> io::Result<Vec<Item>> {
-        let entries = match fs::read_dir(self.root.join(folder)) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
+        let mut items = match self.files.list(&self.root.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            items => items?,
         };
-        let mut items = Vec::new();
-        for entry in entries {
-            let entry = entry?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if name.starts_with(".tmp-") {
-                continue;
-            }
-            let meta = entry.metadata()?;
-            items.push(Item {
-                name,
-                size: if meta.is_dir() { 0 } else { meta.len() },
-                folder: meta.is_dir(),
-            });
-        }
+        items.retain(|item| !item.name.starts_with(TEMPORARY));
         items.sort();
         Ok(items)
     }
 
-    fn exists(&self, path: &str) -> bool {
-        self.root.join(path).exists()
+    fn put(&self, path: &str, parts: &[&[u8]]) -> io::Result<bool> {
+        let target = self.root.join(path);
+        let folder = self.folder_of(&target);
+        let temporary = self.temporary(folder, parts, true)?;
+        let placed = self.place(&temporary, &target);
+        let _ = self.files.remove(&temporary);
+        let placed = placed?;
+        // Also where another process has put it: its folder may not be synced yet.
+        self.files.sync_folder(folder)?;
+        Ok(placed)
+    }
+
+    fn replace(&self, path: &str, bytes: &[u8]) -> io::Result<()> {
+        let target = self.root.join(path);
+        let temporary = self.temporary(self.folder_of(&target), &[bytes], false)?;
+        self.files.rename(&temporary, &target).inspect_err(|_| {
+            let _ = self.files.remove(&temporary);
+        })
+    }
+
+    fn remove(&self, path: &str) -> io::Result<()> {
+        match self.files.remove(&self.root.join(path)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            removed => removed,
+        }
     }
 
     fn set_aside(&self, path: &str) -> io::Result<String> {
         let name = format!("aside/{}-{}", super::stamp(), path.replace('/', "_"));
         let target = self.root.join(&name);
-        fs::create_dir_all(self.root.join("aside"))?;
-        fs::rename(self.root.join(path), target)?;
+        match self.files.rename(&self.root.join(path), &target) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.size(path)?.is_some() => {
+                self.create_folders(&self.root.join("aside"))?;
+                self.files.rename(&self.root.join(path), &target)?;
+            }
+            moved => moved?,
+        }
         Ok(name)
     }
 }

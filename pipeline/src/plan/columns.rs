@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef, SchemaRef};
 
 use crate::batch::link_of;
+use crate::cache::segment::RESERVED;
 use crate::error::Problem;
 use crate::registry::Registry;
 use crate::spec::words::list;
@@ -152,6 +153,9 @@ fn added(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef) ->
             problems.push(fault(format!("kind `{kind}` adds the column `{}` twice", field.name())));
         } else if field.name() == "id" && about.shape != Shape::Source {
             problems.push(fault(format!("kind `{kind}` replaces the column `id`")));
+        } else if RESERVED.contains(&field.name().as_str()) && about.shape != Shape::Source {
+            let what = format!("kind `{kind}` adds a column `{}`, a name that the cache needs", field.name());
+            problems.push(fault(what));
         }
     }
     for field in &planned.adds {

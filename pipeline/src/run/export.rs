@@ -6,7 +6,6 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array, new_null_array};
 use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{FieldRef, Schema};
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use serde_json::Value;
 
 use super::lists;
@@ -14,9 +13,9 @@ use super::record::Record;
 use crate::batch::string_column;
 use crate::cache::Cache;
 use crate::cache::entries::{Entries, Place};
+use crate::cache::segment::Segment;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::tensor;
 
 /// Rows in one batch of an export.
 const BATCH: usize = 1024;
@@ -30,6 +29,7 @@ pub fn export(
     all: bool,
     mut sink: impl FnMut(RecordBatch) -> Result<(), Error>,
 ) -> Result<(), Error> {
+    cache.check_format()?;
     let own = Stored::open(cache, record, stage)?;
     let mut ids: Vec<String> = own.rows.keys().cloned().collect();
     ids.sort();
@@ -139,7 +139,7 @@ impl Stored {
                     .filter_map(|k| k.try_into().ok())
                     .map(Digest)
                     .collect();
-                let places = entries.find(&keys);
+                let places = entries.find(&keys)?;
                 Some((entries, places))
             }
             _ => None,
@@ -164,7 +164,7 @@ impl Stored {
             if let Some(at) = lost {
                 return Err(gone(format!("row `{}`", ids[at]), entries.folder()));
             }
-            let values = entries.read(column, &present, &entries.digests(column, &present))?;
+            let values = entries.read(column, &present, &*entries.digests(column, &present)?)?;
             let mut next = 0;
             let indices: Vec<(usize, usize)> = wanted
                 .iter()
@@ -196,7 +196,5 @@ fn stored_fields(cache: &Cache, folder: &str) -> Result<Vec<FieldRef>, Error> {
         return Ok(Vec::new());
     };
     let path = format!("{folder}/{}", item.name);
-    let metadata = ArrowReaderMetadata::load(&cache.read(&path)?, Default::default());
-    let metadata = metadata.map_err(|error| cache.damaged(&path, &error.to_string()))?;
-    Ok(metadata.schema().fields().iter().skip(2).map(tensor::memory_field).collect())
+    Segment::new(cache.read(&path)?).fields().map_err(|error| cache.damaged(&path, &error.to_string()))
 }

@@ -53,6 +53,20 @@ pub fn of(
 
 /// The key of each row: the identity with the digests of the columns consumed.
 pub fn keys(identity: Digest, batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> {
+    let inputs = inputs(batch, consumes)?;
+    let mut buffer = Vec::with_capacity(16 * (1 + consumes.len()));
+    let key = |row: usize| {
+        buffer.clear();
+        buffer.extend(identity.0);
+        let inputs = &inputs[row * consumes.len()..(row + 1) * consumes.len()];
+        inputs.iter().for_each(|digest| buffer.extend(digest.0));
+        Digest::of(&buffer)
+    };
+    Ok((0..batch.len()).map(key).collect())
+}
+
+/// What else than the identity goes into the key of each row: the digests of the columns consumed, row after row.
+pub fn inputs(batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> {
     let mut columns = Vec::with_capacity(consumes.len());
     for name in consumes {
         columns.push(match name.as_str() {
@@ -60,15 +74,7 @@ pub fn keys(identity: Digest, batch: &Batch, consumes: &[String]) -> Result<Vec<
             name => batch.digests(name)?,
         });
     }
-    let mut buffer = Vec::with_capacity(16 * (1 + columns.len()));
-    Ok((0..batch.len())
-        .map(|row| {
-            buffer.clear();
-            buffer.extend(identity.0);
-            columns.iter().for_each(|column| buffer.extend(column[row].0));
-            Digest::of(&buffer)
-        })
-        .collect())
+    Ok((0..batch.len()).flat_map(|row| columns.iter().map(move |column| column[row])).collect())
 }
 
 fn columns(schema: &Schema, names: &[String]) -> Value {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
 use arrow::compute::{concat, concat_batches};
 use arrow::datatypes::{DataType, Field, Schema};
+use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
@@ -69,7 +70,7 @@ impl ListWriter {
         };
         let name = content(&pending)?;
         let path = path(&name);
-        if self.cache.exists(&path) {
+        if self.cache.size(&path)?.is_some() {
             self.parts.push(name);
             return Ok(());
         }
@@ -107,22 +108,27 @@ pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> 
     let mut all = Vec::new();
     for part in parts {
         let path = path(part);
-        let damaged = |error: &dyn std::fmt::Display| cache.damaged(&path, &error.to_string());
-        if !cache.exists(&path) {
+        let Some(bytes) = cache.find(&path)? else {
             return Err(Error::Damaged { path, what: "it was there and is gone".into() });
-        }
-        let reader = ParquetRecordBatchReaderBuilder::try_new(cache.read(&path)?).map_err(|e| damaged(&e))?;
-        let mut found = Vec::new();
-        for batch in reader.build().map_err(|e| damaged(&e))? {
-            let batch = batch.map_err(|e| damaged(&e))?;
-            found.push(tensor::batch_from_disk(&batch).map_err(|e| damaged(&e))?);
-        }
+        };
+        let found = decode(bytes).map_err(|error| cache.damaged(&path, &error.to_string()))?;
         if content(&found)? != *part {
-            return Err(damaged(&"its content does not match its digest"));
+            return Err(cache.damaged(&path, "its content does not match its digest"));
         }
         all.extend(found);
     }
     Ok(all)
+}
+
+/// Whether these are the bytes of the list at that path.
+pub(super) fn whole(path: &str, bytes: Bytes) -> bool {
+    let name = decode(bytes).and_then(|found| content(&found));
+    name.is_ok_and(|name| path.ends_with(&format!("/{name}.parquet")))
+}
+
+fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
+    reader.map(|batch| tensor::batch_from_disk(&batch?)).collect()
 }
 
 fn path(name: &str) -> String {

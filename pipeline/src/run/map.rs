@@ -37,6 +37,7 @@ pub struct MapRun<'a> {
 struct Call {
     ids: Vec<String>,
     keys: Vec<Digest>,
+    inputs: Vec<Digest>,
     prepared: RecordBatch,
     failures: Failures,
 }
@@ -52,6 +53,7 @@ pub enum ToWrite {
     Made {
         ids: Vec<String>,
         keys: Vec<Digest>,
+        inputs: Vec<Digest>,
         columns: Vec<arrow::array::ArrayRef>,
         failures: Vec<(String, Digest, String)>,
     },
@@ -102,7 +104,7 @@ impl MapRun<'_> {
         let stage = self.stage;
         let keys = identity::keys(stage.identity, &batch, &stage.stage.planned.consumes)?;
         let force = stage.shared.options.force.contains(&stage.stage.name);
-        let places = if force { vec![None; keys.len()] } else { self.entries.find(&keys) };
+        let places = if force { vec![None; keys.len()] } else { self.entries.find(&keys)? };
         let mut missing = Vec::new();
         let mut twins = Vec::new();
         for row in 0..batch.len() {
@@ -139,12 +141,13 @@ impl MapRun<'_> {
             let light = item.batch.take(rows)?;
             let ids = light.ids().iter().map(|id| id.unwrap_or_default().to_owned()).collect();
             let keys = rows.iter().map(|&row| item.keys[row as usize]).collect();
+            let inputs = identity::inputs(&light, &self.stage.stage.planned.consumes)?;
             let mut failures = Failures::default();
             let loaded =
                 self.stage.shared.loader.load(&light, &self.stage.stage.planned.consumes, &mut failures)?;
             let prepared =
                 work.prepare(loaded, &mut failures).map_err(|e| e.into_error(&self.stage.stage.name))?;
-            sender.send(ToCompute::Call(Call { ids, keys, prepared, failures })).map_err(closed)?;
+            sender.send(ToCompute::Call(Call { ids, keys, inputs, prepared, failures })).map_err(closed)?;
         }
         sender.send(ToCompute::Flush(item)).map_err(closed)
     }
@@ -177,7 +180,7 @@ impl MapRun<'_> {
                 columns = worker.compute(&call.prepared, &mut failures).map_err(|e| e.into_error(name))?;
                 self.check_columns(&columns, call.prepared.num_rows())?;
             }
-            let made = made(&call.ids, &call.keys, &call.prepared, columns, failures)?;
+            let made = made(&call.ids, &call.keys, &call.inputs, &call.prepared, columns, failures)?;
             sender.send(made).map_err(closed)?;
         }
         Ok(())
@@ -192,7 +195,7 @@ impl MapRun<'_> {
         let mut places = item.places;
         let open: Vec<usize> = (0..places.len()).filter(|&row| places[row].is_none()).collect();
         let keys: Vec<Digest> = open.iter().map(|&row| item.keys[row]).collect();
-        open.iter().zip(self.entries.find(&keys)).for_each(|(&row, place)| places[row] = place);
+        open.iter().zip(self.entries.find(&keys)?).for_each(|(&row, place)| places[row] = place);
         for &twin in &item.twins {
             match self.quarantine.get(&item.keys[twin as usize]).filter(|_| places[twin as usize].is_none()) {
                 Some(failed) => self
@@ -209,7 +212,7 @@ impl MapRun<'_> {
             true => item.batch,
             false => item.batch.take(&kept)?,
         };
-        let batch = batch.with(&self.stage.stage.schema, self.entries.columns(&places));
+        let batch = batch.with(&self.stage.stage.schema, self.entries.columns(&places)?);
         let ids = batch.ids().clone();
         self.stage.emit(batch, |list| list.keys(&ids, &keys))
     }
@@ -219,11 +222,14 @@ impl MapRun<'_> {
 fn made(
     ids: &[String],
     keys: &[Digest],
+    inputs: &[Digest],
     prepared: &RecordBatch,
     columns: Vec<arrow::array::ArrayRef>,
     failures: Failures,
 ) -> Result<ToWrite, Error> {
-    let key = |id: &str| ids.iter().position(|known| known == id).map(|at| keys[at]);
+    let width = inputs.len() / keys.len().max(1);
+    let position = |id: &str| ids.iter().position(|known| known == id);
+    let key = |id: &str| position(id).map(|at| keys[at]);
     let failed: HashSet<&str> = failures.iter().map(|(id, _)| id).collect();
     let computed = string_column(prepared, 0)?;
     let kept: Vec<u32> = (0..prepared.num_rows() as u32)
@@ -231,9 +237,12 @@ fn made(
         .collect();
     let mut made_ids = Vec::with_capacity(kept.len());
     let mut made_keys = Vec::with_capacity(kept.len());
+    let mut made_inputs = Vec::with_capacity(kept.len() * width);
     for &row in &kept {
         let id = computed.value(row as usize);
-        made_keys.push(key(id).ok_or_else(|| Error::Internal(format!("`prepare` changed the id `{id}`")))?);
+        let at = position(id).ok_or_else(|| Error::Internal(format!("`prepare` changed the id `{id}`")))?;
+        made_keys.push(keys[at]);
+        made_inputs.extend(&inputs[at * width..(at + 1) * width]);
         made_ids.push(id.to_owned());
     }
     let columns = match kept.len() == prepared.num_rows() {
@@ -258,5 +267,5 @@ fn made(
             }
         })
         .collect::<Result<_, _>>()?;
-    Ok(ToWrite::Made { ids: made_ids, keys: made_keys, columns, failures })
+    Ok(ToWrite::Made { ids: made_ids, keys: made_keys, inputs: made_inputs, columns, failures })
 }

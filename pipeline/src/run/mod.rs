@@ -19,6 +19,7 @@ pub mod stats;
 mod subset;
 mod table;
 pub mod table_rows;
+pub mod verify;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -37,9 +38,6 @@ use context::Device;
 use queue::Queue;
 use record::Record;
 use stage_run::{Shared, StageRun};
-
-/// How often a run may begin anew after finding damage.
-pub const REPAIRS: usize = 20;
 
 /// What the user asked of a run beside the plan.
 #[derive(Clone, Default)]
@@ -84,18 +82,25 @@ pub fn run(
     options: &Options,
     observer: Arc<dyn Observer>,
 ) -> Result<(Record, Result<(), Error>), Error> {
+    state.cache.check_format()?;
+    state.cache.mark_format()?;
     let mut record = Record::begin(plan, state, options)?;
+    let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
     let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());
     observer.event(&Event::RunStarted { run, pipeline, stages });
-    let mut result = Err(Error::Interrupted);
-    for attempt in 0..=REPAIRS {
+    let mut result;
+    loop {
         result = attempt_run(plan, registry, state, options, &observer, &mut record);
-        for damage in state.cache.take_damage() {
+        let found = state.cache.take_damage();
+        for damage in &found {
             observer.event(&Event::Warning { stage: None, message: damage.to_string() });
         }
-        if !matches!(result, Err(Error::Damaged { .. })) || attempt == REPAIRS {
+        // Every attempt that moves a damaged file aside comes closer to the end; one that cannot, never will.
+        let moved = found.iter().any(|damage| damage.aside.is_some());
+        let gone = matches!(&result, Err(Error::Damaged { path, .. }) if seen.insert(path.clone()));
+        if !matches!(result, Err(Error::Damaged { .. })) || !(moved || gone) {
             break;
         }
     }

@@ -56,6 +56,9 @@ pub fn predict(
     state: &State,
     options: &Options,
 ) -> Result<Vec<Forecast>, Error> {
+    let (cache, files, runs) = (state.cache.read_only(), state.files.clone(), state.runs.clone());
+    let state = &State { cache, files, runs };
+    state.cache.check_format()?;
     let loader = Loader::new(registry.clone());
     let mut known: Vec<Known> = Vec::new();
     let mut forecasts = Vec::new();
@@ -158,7 +161,7 @@ impl Look<'_> {
         let mut out = Vec::new();
         for batch in batches {
             let keys = identity::keys(identity, &batch, &self.stage.planned.consumes)?;
-            let places = if forced { vec![None; keys.len()] } else { entries.find(&keys) };
+            let places = if forced { vec![None; keys.len()] } else { entries.find(&keys)? };
             for (key, place) in keys.iter().zip(&places) {
                 match place {
                     Some(_) => forecast.cached += 1,
@@ -174,7 +177,7 @@ impl Look<'_> {
             let kept: Vec<u32> =
                 (0..keys.len() as u32).filter(|&row| places[row as usize].is_some()).collect();
             let places: Arc<[_]> = places.into_iter().flatten().collect();
-            out.push(batch.take(&kept)?.with(&self.stage.schema, entries.columns(&places)));
+            out.push(batch.take(&kept)?.with(&self.stage.schema, entries.columns(&places)?));
         }
         forecast.reason = match forecast {
             _ if forced => "forced".into(),

@@ -141,7 +141,7 @@ impl Record {
                     json!({ "name": name, "digest": digest.to_string(), "path": cache.blob_path(*digest) }),
                 );
                 if name == "metrics"
-                    && let Some(bytes) = cache.blob(*digest)
+                    && let Some(bytes) = cache.blob(*digest)?
                     && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
                 {
                     metrics.insert(stage.name.clone(), value);

@@ -148,14 +148,20 @@ impl<'a> StageRun<'a> {
         let identity = identity::of(stage, &digests, shared.options.device, &shared.state.files)?;
         let cache = &shared.state.cache;
         let path = format!("v1/identities/{}.json", identity.digest);
-        if !cache.exists(&path) {
-            cache.put(&path, &[identity.preimage.as_bytes()])?;
+        match cache.find(&path)? {
+            Some(bytes) if *bytes == *identity.preimage.as_bytes() => {}
+            found => {
+                if found.is_some() {
+                    cache.damaged(&path, "it is not what the identity was made of");
+                }
+                cache.put(&path, &[identity.preimage.as_bytes()])?;
+            }
         }
         let mut artifacts = BTreeMap::new();
         for (name, digest) in digests {
             let path = cache.blob_path(digest);
             let gone = || Error::Damaged { path, what: format!("artifact `{name}` is gone or damaged") };
-            artifacts.insert(name.clone(), cache.blob(digest).ok_or_else(gone)?);
+            artifacts.insert(name.clone(), cache.blob(digest)?.ok_or_else(gone)?);
         }
         let tally = &shared.tallies[at];
         let _ = tally.key.set(identity.digest);

@@ -35,6 +35,7 @@ const SHARED: [(&str, &str); 5] = [
 
 /// Sizes by stage, largest first.
 pub fn stats(state: &State) -> Result<Vec<Stored>, Error> {
+    state.cache.check_format()?;
     let mut owners = owners(&Record::all(&state.runs));
     let mut sizes: BTreeMap<(String, String), Stored> = BTreeMap::new();
     for (folder, what) in SHARED {

@@ -43,28 +43,44 @@ impl TableRecord {
         let folder = folder(entry);
         for item in cache.list(&folder)?.iter().rev() {
             let path = format!("{folder}/{}", item.name);
-            match serde_json::from_slice::<TableRecord>(&cache.read(&path)?) {
-                Ok(record) if record.whole(cache, entry) => return Ok(Some(record)),
-                Ok(_) => drop(cache.damaged(&path, "files that it names are gone or damaged")),
-                Err(error) => drop(cache.damaged(&path, &error.to_string())),
+            let Some(bytes) = cache.find(&path)? else { continue };
+            match read(&path, &bytes) {
+                Some(record) if record.files_are_there(cache, entry)? => return Ok(Some(record)),
+                Some(_) => drop(cache.damaged(&path, "files that it names are gone or damaged")),
+                None => drop(cache.damaged(&path, "it is not the record that was written")),
             }
         }
         Ok(None)
     }
 
-    fn whole(&self, cache: &Cache, entry: Digest) -> bool {
+    fn files_are_there(&self, cache: &Cache, entry: Digest) -> Result<bool, Error> {
         let artifacts = self.digests();
-        artifacts.len() == self.artifacts.len()
-            && artifacts.values().all(|digest| cache.blob(*digest).is_some())
-            && self
-                .segments
-                .iter()
-                .all(|name| cache.exists(&format!("{}/{name}.parquet", rows_folder(entry))))
+        let mut there = artifacts.len() == self.artifacts.len();
+        for digest in artifacts.values() {
+            there &= cache.blob(*digest)?.is_some();
+        }
+        for name in &self.segments {
+            there &= cache.size(&format!("{}/{name}.parquet", rows_folder(entry)))?.is_some();
+        }
+        Ok(there)
     }
 
     pub(super) fn digests(&self) -> BTreeMap<String, Digest> {
         self.artifacts.iter().filter_map(|(name, hex)| Some((name.clone(), Digest::parse(hex)?))).collect()
     }
+}
+
+/// Whether these bytes are the record that was written to that path.
+pub(super) fn whole(path: &str, bytes: &[u8]) -> bool {
+    read(path, bytes).is_some()
+}
+
+/// The record in these bytes; its name ends with the beginning of their digest (in the first format it did not).
+fn read(path: &str, bytes: &[u8]) -> Option<TableRecord> {
+    let stem = path.rsplit('/').next()?.trim_end_matches(".json");
+    let stated = stem.split_once('-').map_or("", |(_, digest)| digest);
+    let whole = Digest::of(bytes).to_string().starts_with(stated);
+    serde_json::from_slice(bytes).ok().filter(|_| whole)
 }
 
 fn folder(entry: Digest) -> String {
@@ -140,7 +156,8 @@ fn compute(
     }
     let record = TableRecord { identity: stage.identity.to_string(), rows: rows.len(), segments, artifacts };
     let json = serde_json::to_vec_pretty(&record).map_err(|e| Error::Internal(e.to_string()))?;
-    cache.put(&format!("{}/{}.json", folder(entry), stamp()), &[&json])?;
+    let digest = Digest::of(&json).to_string();
+    cache.put(&format!("{}/{}-{}.json", folder(entry), stamp(), &digest[..12]), &[&json])?;
     for (artifact, digest) in &record.artifacts {
         stage.tell(Event::Artifact { stage: name.clone(), name: artifact.clone(), digest: digest.clone() });
     }
@@ -163,7 +180,7 @@ fn store_rows(
         let ids = rows.ids().slice(start, length);
         let keys = ids.iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
         let columns = columns.iter().map(|column| column.slice(start, length)).collect();
-        let (name, bytes) = entries.commit(&Rows { keys, ids, columns })?;
+        let (name, bytes) = entries.commit(&Rows { keys, inputs: Vec::new(), ids, columns }, false)?;
         stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows: length as u64, bytes });
         names.push(name);
     }
@@ -198,11 +215,11 @@ pub(super) fn stored(
     let mut out = Vec::new();
     for batch in rows.into_parts() {
         let keys: Vec<Digest> = batch.ids().iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
-        let places = entries.find(&keys).into_iter().collect::<Option<Arc<[_]>>>();
+        let places = entries.find(&keys)?.into_iter().collect::<Option<Arc<[_]>>>();
         let path = rows_folder(entry);
         let places =
             places.ok_or_else(|| Error::Damaged { path, what: "rows of a table are gone".into() })?;
-        out.push((batch.with(&stage.schema, entries.columns(&places)), keys));
+        out.push((batch.with(&stage.schema, entries.columns(&places)?), keys));
     }
     Ok(out)
 }

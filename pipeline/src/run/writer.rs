@@ -40,6 +40,7 @@ pub struct Writer<'a> {
     map: &'a MapRun<'a>,
     ids: Vec<String>,
     keys: Vec<Digest>,
+    inputs: Vec<Digest>,
     columns: Vec<Vec<ArrayRef>>,
     bytes: usize,
     since: Option<Instant>,
@@ -54,6 +55,7 @@ impl<'a> Writer<'a> {
             map,
             ids: Vec::new(),
             keys: Vec::new(),
+            inputs: Vec::new(),
             columns,
             bytes: 0,
             since: None,
@@ -67,7 +69,8 @@ impl<'a> Writer<'a> {
             let wait = self.since.map_or(AGE, |since| AGE.saturating_sub(since.elapsed()));
             match messages.recv_timeout(wait) {
                 Ok(ToWrite::Flush(item)) => self.waiting.push_back(item),
-                Ok(ToWrite::Made { ids, keys, columns, failures }) => {
+                Ok(ToWrite::Made { ids, keys, inputs, columns, failures }) => {
+                    self.inputs.extend(inputs);
                     self.add(ids, keys, columns, failures)?
                 }
                 Err(RecvTimeoutError::Timeout) => {}
@@ -124,9 +127,11 @@ impl<'a> Writer<'a> {
         }
         let keys = std::mem::take(&mut self.keys);
         let ids = StringArray::from_iter_values(std::mem::take(&mut self.ids));
+        let inputs = std::mem::take(&mut self.inputs);
         let rows = keys.len() as u64;
-        let (_, bytes) = self.map.entries.commit(&Rows { keys, ids, columns })?;
         let stage = self.map.stage;
+        let forced = stage.shared.options.force.contains(&stage.stage.name);
+        let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, forced)?;
         stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows, bytes });
         Ok(())
     }
