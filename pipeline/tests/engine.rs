@@ -235,7 +235,7 @@ fn a_forecast_says_what_a_run_would_do_and_does_nothing() {
         let registry = registry(&log);
         let plan = plan(&registry, rows);
         let forecasts =
-            predict::predict(&plan, &registry, &State::open(folder.path()), &Options::default()).unwrap();
+            predict::predict(&plan, &registry, &State::open(folder.path()), &Options::default()).unwrap().0;
         forecasts.into_iter().map(|f| (f.stage, f.cached, f.compute)).collect::<Vec<_>>()
     };
     let named = |counts: [(u64, u64); 4]| {

@@ -2,10 +2,9 @@
 
 use std::io::Write;
 
-use affectflow_pipeline::run::REPAIRS;
+use affectflow_pipeline::Registry;
 use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::stage::Shape;
-use affectflow_pipeline::{Error, Registry};
 
 use super::run::Choice;
 use crate::exit::{Exit, Outcome};
@@ -27,15 +26,8 @@ pub struct Args {
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     let plan = args.choice.plan(project, registry)?;
     let state = project.state();
-    let mut forecasts = predict(&plan, registry, &state, &args.choice.options());
-    for _ in 0..REPAIRS {
-        if !matches!(forecasts, Err(Error::Damaged { .. })) {
-            break;
-        }
-        forecasts = predict(&plan, registry, &state, &args.choice.options());
-    }
-    state.cache.take_damage().iter().for_each(|damage| eprintln!("warning: {damage}"));
-    let forecasts = forecasts?;
+    let (forecasts, damage) = predict(&plan, registry, &state, &args.choice.options())?;
+    damage.iter().for_each(|damage| eprintln!("warning: {damage}"));
     let mut out = std::io::stdout().lock();
     if args.json {
         for forecast in &forecasts {

@@ -1,12 +1,15 @@
 //! Has this file changed? Digests remembered by size, modification time and inode, so that an unchanged file is not read again.
 //! Digests of rendered links (`synthetic:`) are remembered by their uri, which says everything about the bytes.
+//!
+//! A line is the beginning of its own digest, then what it says. New ones are appended while files are being read, so that a
+//! kill costs little of that; lines that are torn or garbled are passed over.
 
 use std::collections::HashMap;
 use std::fs::Metadata;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use rayon::prelude::*;
 
@@ -30,7 +33,11 @@ pub struct FileMemo {
 struct State {
     files: HashMap<PathBuf, Known>,
     links: HashMap<String, Digest>,
-    changed: bool,
+    /// Lines not yet in the file.
+    fresh: String,
+    /// Lines in the file, those that later ones replace included.
+    lines: usize,
+    saved: Option<Instant>,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -45,10 +52,18 @@ struct Known {
 impl FileMemo {
     /// The memo kept in that file; a memo that cannot be read is an empty one.
     pub fn open(path: PathBuf) -> Self {
-        let text = std::fs::read_to_string(&path).unwrap_or_default();
-        let files = text.lines().filter_map(parse).collect();
-        let links = text.lines().filter_map(parse_link).collect();
-        FileMemo { path: Some(path), known: Mutex::new(State { files, links, changed: false }) }
+        let text = std::fs::read(&path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let mut state = State { saved: Some(Instant::now()), ..State::default() };
+        for line in text.lines().filter_map(checked) {
+            state.lines += 1;
+            if let Some((uri, digest)) = parse_link(line) {
+                state.links.insert(uri, digest);
+            } else if let Some((file, known)) = parse(line) {
+                state.files.insert(file, known);
+            }
+        }
+        FileMemo { path: Some(path), known: Mutex::new(state) }
     }
 
     /// Digests in the order of the paths, and whether each file was read; unreadable files say why.
@@ -73,8 +88,10 @@ impl FileMemo {
             }
             let digest = Digest::of(render(uri)?.as_ref());
             let mut guard = self.lock();
+            guard.note(&link_line(uri, digest));
             guard.links.insert(uri.clone(), digest);
-            guard.changed = true;
+            drop(guard);
+            self.save_now_and_then();
             Ok(digest)
         };
         uris.par_iter().map(digest).collect()
@@ -96,37 +113,88 @@ impl FileMemo {
         }
         let taken = nanos(Some(SystemTime::now()));
         let digest = Digest::of(&std::fs::read(path).map_err(Error::io("read", path))?);
+        let known = Known { size, modified, inode, taken, digest };
         let mut guard = self.lock();
-        guard.files.insert(path.to_owned(), Known { size, modified, inode, taken, digest });
-        guard.changed = true;
+        guard.note(&line(path, &known));
+        guard.files.insert(path.to_owned(), known);
+        drop(guard);
+        self.save_now_and_then();
         Ok((digest, true))
     }
 
-    /// Writes the memo to its file if it has changed.
+    /// Writes what is new to the file.
     pub fn save(&self) -> Result<(), Error> {
         let mut guard = self.lock();
-        let Some(path) = self.path.as_ref().filter(|_| guard.changed) else { return Ok(()) };
+        let Some(path) = self.path.as_ref().filter(|_| !guard.fresh.is_empty()) else { return Ok(()) };
         let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(Error::io("create", folder))?;
-        let mut out = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
-        let mut text = String::new();
-        for (file, known) in &guard.files {
-            let Some(file) = file.to_str().filter(|file| !file.contains('\n')) else { continue };
-            let Known { size, modified, inode, taken, digest } = known;
-            text.push_str(&format!("{digest} {size} {modified} {inode} {taken} {file}\n"));
+        let fresh = std::mem::take(&mut guard.fresh);
+        guard.saved = Some(Instant::now());
+        // Once most lines say what later ones say otherwise, the file is written anew.
+        if guard.lines > 1000 + 2 * (guard.files.len() + guard.links.len()) {
+            let mut out = tempfile::NamedTempFile::new_in(folder).map_err(Error::io("write", path))?;
+            out.write_all(guard.all().as_bytes()).map_err(Error::io("write", path))?;
+            out.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
+            guard.lines = guard.files.len() + guard.links.len();
+            return Ok(());
         }
-        for (uri, digest) in guard.links.iter().filter(|(uri, _)| !uri.contains('\n')) {
-            text.push_str(&format!("{digest} {LINK} {uri}\n"));
+        let file = std::fs::File::options().create(true).append(true).open(path);
+        // The file may end in the middle of a line.
+        let written = file.and_then(|mut file| file.write_all(format!("\n{fresh}").as_bytes()));
+        written.map_err(Error::io("write", path))
+    }
+
+    /// Saves every two seconds. That it cannot be saved is told at the end.
+    fn save_now_and_then(&self) {
+        if self.lock().saved.is_some_and(|saved| saved.elapsed() >= Duration::from_secs(2)) {
+            let _ = self.save();
         }
-        out.write_all(text.as_bytes()).map_err(Error::io("write", path))?;
-        out.persist(path).map_err(|e| Error::io("write", path)(e.error))?;
-        guard.changed = false;
-        Ok(())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.known.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
+}
+
+impl State {
+    fn note(&mut self, line: &str) {
+        if !line.contains('\n') {
+            self.fresh.push_str(&checksum(line));
+            self.fresh.push(' ');
+            self.fresh.push_str(line);
+            self.fresh.push('\n');
+            self.lines += 1;
+        }
+    }
+
+    /// The text of the whole memo.
+    fn all(&self) -> String {
+        let mut all = State::default();
+        self.files.iter().for_each(|(file, known)| all.note(&line(file, known)));
+        self.links.iter().for_each(|(uri, digest)| all.note(&link_line(uri, *digest)));
+        all.fresh
+    }
+}
+
+fn line(file: &Path, known: &Known) -> String {
+    let Known { size, modified, inode, taken, digest } = known;
+    // A path that is not text is not remembered.
+    let file = file.to_str().unwrap_or("\n");
+    format!("{digest} {size} {modified} {inode} {taken} {file}")
+}
+
+fn link_line(uri: &str, digest: Digest) -> String {
+    format!("{digest} {LINK} {uri}")
+}
+
+fn checksum(line: &str) -> String {
+    Digest::of(line.as_bytes()).to_string()[..8].to_owned()
+}
+
+/// What a line says, if it is whole.
+fn checked(line: &str) -> Option<&str> {
+    let (sum, line) = line.split_once(' ')?;
+    (sum == checksum(line)).then_some(line)
 }
 
 fn parse(line: &str) -> Option<(PathBuf, Known)> {
@@ -188,5 +256,32 @@ mod tests {
         assert_eq!(read, (Digest::of(b"bytes"), true));
         assert_eq!(ask(), (links, (read.0, false)));
         assert_eq!(made.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn torn_and_garbled_lines_cost_no_more_than_themselves() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("memo");
+        let link = |memo: &FileMemo, name: &str| {
+            let made = AtomicUsize::new(0);
+            let render = |uri: &str| {
+                made.fetch_add(1, Ordering::Relaxed);
+                Ok::<_, String>(uri.to_owned())
+            };
+            assert!(memo.links(&[name.to_owned()], render)[0].is_ok());
+            memo.save().unwrap();
+            made.into_inner()
+        };
+        let memo = FileMemo::open(path.clone());
+        ["a", "b", "c"].iter().for_each(|name| assert_eq!(link(&memo, name), 1));
+        let mut bytes = std::fs::read(&path).unwrap();
+        let garbled = bytes.iter().position(|&byte| byte == b'b').unwrap();
+        bytes[garbled] ^= 1;
+        bytes.truncate(bytes.len() - 3);
+        std::fs::write(&path, bytes).unwrap();
+        let memo = FileMemo::open(path.clone());
+        assert_eq!(["a", "b", "c", "d"].map(|name| link(&memo, name)), [0, 1, 1, 1]);
+        let memo = FileMemo::open(path);
+        assert_eq!(["a", "b", "c", "d"].map(|name| link(&memo, name)), [0; 4]);
     }
 }

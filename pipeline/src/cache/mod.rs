@@ -23,6 +23,7 @@ pub mod segment;
 pub mod sidecar;
 pub mod storage;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -42,7 +43,8 @@ const FORMAT: (&str, &str, u32) = ("format", "affectflow cache ", 1);
 pub struct Cache {
     storage: Arc<dyn Storage>,
     root: PathBuf,
-    read_only: bool,
+    /// For somebody who only looks: the damaged files that could not be moved aside and are not seen any more.
+    hidden: Option<Mutex<HashSet<String>>>,
     damage: Mutex<Vec<Damage>>,
 }
 
@@ -73,13 +75,13 @@ impl Cache {
 
     /// A cache on any storage; `root` only names it in messages.
     pub fn on(storage: Box<dyn Storage>, root: PathBuf) -> Arc<Self> {
-        Arc::new(Cache { storage: storage.into(), root, read_only: false, damage: Mutex::default() })
+        Arc::new(Cache { storage: storage.into(), root, hidden: None, damage: Mutex::default() })
     }
 
-    /// The same cache for somebody who only looks: nothing is written or moved; damage is told all the same.
+    /// The same cache for somebody who only looks: nothing is written or moved; damage is told, and not seen again.
     pub fn read_only(&self) -> Arc<Self> {
         let (storage, root) = (self.storage.clone(), self.root.clone());
-        Arc::new(Cache { storage, root, read_only: true, damage: Mutex::default() })
+        Arc::new(Cache { storage, root, hidden: Some(Mutex::default()), damage: Mutex::default() })
     }
 
     /// The folder.
@@ -122,6 +124,7 @@ impl Cache {
     /// A whole file; `None` where there is none.
     pub fn find(&self, path: &str) -> Result<Option<Bytes>, Error> {
         match self.storage.read(path) {
+            _ if self.hides(path) => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             read => read.map(Some).map_err(Error::io("read", self.root.join(path))),
         }
@@ -129,17 +132,24 @@ impl Cache {
 
     /// Size of a file in bytes; `None` where there is none.
     pub fn size(&self, path: &str) -> Result<Option<u64>, Error> {
+        if self.hides(path) {
+            return Ok(None);
+        }
         self.storage.size(path).map_err(Error::io("read", self.root.join(path)))
     }
 
     /// What lies in a folder.
     pub fn list(&self, folder: &str) -> Result<Vec<Item>, Error> {
-        self.storage.list(folder).map_err(Error::io("list", self.root.join(folder)))
+        let mut items = self.storage.list(folder).map_err(Error::io("list", self.root.join(folder)))?;
+        if self.hidden.is_some() {
+            items.retain(|item| !self.hides(&format!("{folder}/{}", item.name)));
+        }
+        Ok(items)
     }
 
     /// Puts a file in place if absent, durably.
     pub fn put(&self, path: &str, parts: &[&[u8]]) -> Result<bool, Error> {
-        if self.read_only {
+        if self.hidden.is_some() {
             return Ok(false);
         }
         self.storage.put(path, parts).map_err(Error::io("write", self.root.join(path)))
@@ -147,7 +157,7 @@ impl Cache {
 
     /// Writes a file that may change later, whole at any moment.
     pub fn replace(&self, path: &str, bytes: &[u8]) -> Result<(), Error> {
-        if self.read_only {
+        if self.hidden.is_some() {
             return Ok(());
         }
         self.storage.replace(path, bytes).map_err(Error::io("write", self.root.join(path)))
@@ -155,7 +165,7 @@ impl Cache {
 
     /// Removes a file; fine where there is none.
     pub fn remove(&self, path: &str) -> Result<(), Error> {
-        if self.read_only {
+        if self.hidden.is_some() {
             return Ok(());
         }
         self.storage.remove(path).map_err(Error::io("remove", self.root.join(path)))
@@ -187,10 +197,21 @@ impl Cache {
 
     /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted.
     pub fn damaged(&self, path: &str, what: &str) -> Error {
-        let aside = if self.read_only { None } else { self.storage.set_aside(path).ok() };
+        let aside = match &self.hidden {
+            None => self.storage.set_aside(path).ok(),
+            Some(hidden) => {
+                hidden.lock().unwrap_or_else(|p| p.into_inner()).insert(path.to_owned());
+                None
+            }
+        };
         let damage = Damage { path: path.to_owned(), what: what.to_owned(), aside };
         self.damage.lock().unwrap_or_else(|p| p.into_inner()).push(damage);
         Error::Damaged { path: path.to_owned(), what: what.to_owned() }
+    }
+
+    fn hides(&self, path: &str) -> bool {
+        let hidden = self.hidden.as_ref().map(|hidden| hidden.lock().unwrap_or_else(|p| p.into_inner()));
+        hidden.is_some_and(|hidden| hidden.contains(path))
     }
 
     /// Damage found since last asked.

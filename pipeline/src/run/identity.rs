@@ -23,6 +23,8 @@ pub struct Identity {
     pub digest: Digest,
     /// Everything that counts, as canonical JSON.
     pub preimage: String,
+    /// The files that it names, with their digests.
+    pub files: Vec<(PathBuf, Digest)>,
 }
 
 /// The identity of a stage, once the digests of the artifacts it needs are known.
@@ -39,7 +41,8 @@ pub fn of(
     preimage.insert("options".into(), sorted(&stage.identity_options));
     preimage.insert("consumes".into(), columns(&stage.input_schema, &stage.planned.consumes));
     preimage.insert("adds".into(), stage.planned.adds.iter().map(|f| describe(f)).collect());
-    preimage.insert("depends".into(), depends(&stage.planned.depends, files)?);
+    let (depends, files) = depends(&stage.planned.depends, files)?;
+    preimage.insert("depends".into(), depends);
     let artifacts = stage
         .planned
         .needs
@@ -48,7 +51,7 @@ pub fn of(
     preimage.insert("artifacts".into(), Value::Object(artifacts.collect()));
     preimage.insert("device".into(), device.class().into());
     let preimage = Value::Object(preimage).to_string();
-    Ok(Identity { digest: Digest::of(preimage.as_bytes()), preimage })
+    Ok(Identity { digest: Digest::of(preimage.as_bytes()), preimage, files })
 }
 
 /// The key of each row: the identity with the digests of the columns consumed.
@@ -86,27 +89,29 @@ fn describe(field: &arrow::datatypes::Field) -> Value {
     json!({ "name": field.name(), "type": field.data_type().to_string(), "metadata": metadata })
 }
 
-fn depends(dependencies: &[Dependency], files: &FileMemo) -> Result<Value, Error> {
-    let paths: Vec<PathBuf> = dependencies
-        .iter()
-        .filter_map(|d| match d {
-            Dependency::File { path, .. } => Some(path.clone()),
-            Dependency::Content { .. } => None,
-        })
-        .collect();
-    let mut digests = files.digests(&paths).into_iter();
+/// Names and digests of what is depended on, and the files among it.
+fn depends(dependencies: &[Dependency], files: &FileMemo) -> Result<(Value, Vec<(PathBuf, Digest)>), Error> {
+    let path = |dependency: &Dependency| match dependency {
+        Dependency::File { path, .. } => Some(path.clone()),
+        Dependency::Content { .. } => None,
+    };
+    let paths: Vec<PathBuf> = dependencies.iter().filter_map(path).collect();
+    let digests = files.digests(&paths).into_iter().map(|digest| Ok(digest?.0));
+    let read: Vec<(PathBuf, Digest)> =
+        paths.iter().cloned().zip(digests.collect::<Result<Vec<_>, Error>>()?).collect();
+    let mut of_files = read.iter();
     let mut found = BTreeMap::new();
     for dependency in dependencies {
         let (name, digest) = match dependency {
             Dependency::Content { name, digest } => (name, *digest),
-            Dependency::File { name, .. } => match digests.next() {
-                Some(digest) => (name, digest?.0),
+            Dependency::File { name, .. } => match of_files.next() {
+                Some((_, digest)) => (name, *digest),
                 None => continue,
             },
         };
         found.insert(name.clone(), Value::from(digest.to_string()));
     }
-    Ok(Value::Object(found.into_iter().collect()))
+    Ok((Value::Object(found.into_iter().collect()), read))
 }
 
 /// The same value with the keys of every object in order.

@@ -12,6 +12,7 @@ use super::table::{TableRecord, entry};
 use super::table_rows::TableRows;
 use super::{Options, State, identity};
 use crate::batch::{Batch, Loader};
+use crate::cache::Damage;
 use crate::cache::entries::Entries;
 use crate::digest::Digest;
 use crate::error::{Error, StageError};
@@ -49,16 +50,36 @@ struct Known {
     artifacts: Option<BTreeMap<String, Digest>>,
 }
 
-/// Looks everything up, stage by stage.
+/// Looks everything up, stage by stage. Damage met on the way stays where it is; a run would move it aside and compute
+/// anew what it held, and so it is counted.
 pub fn predict(
     plan: &Plan,
     registry: &Registry,
     state: &State,
     options: &Options,
-) -> Result<Vec<Forecast>, Error> {
+) -> Result<(Vec<Forecast>, Vec<Damage>), Error> {
+    state.cache.check_format()?;
     let (cache, files, runs) = (state.cache.read_only(), state.files.clone(), state.runs.clone());
     let state = &State { cache, files, runs };
-    state.cache.check_format()?;
+    let mut found = Vec::new();
+    loop {
+        let forecasts = look_up(plan, registry, state, options);
+        let damage = state.cache.take_damage();
+        let new = !damage.is_empty();
+        found.extend(damage);
+        // What was found damaged is not seen the next time.
+        if !(new && matches!(forecasts, Err(Error::Damaged { .. }))) {
+            return Ok((forecasts?, found));
+        }
+    }
+}
+
+fn look_up(
+    plan: &Plan,
+    registry: &Registry,
+    state: &State,
+    options: &Options,
+) -> Result<Vec<Forecast>, Error> {
     let loader = Loader::new(registry.clone());
     let mut known: Vec<Known> = Vec::new();
     let mut forecasts = Vec::new();

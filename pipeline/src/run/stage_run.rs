@@ -1,6 +1,7 @@
 //! What does the engine hold for a stage at work? Its inputs and output, its identity, its counters, its list of rows.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
 use std::time::{Duration, Instant};
@@ -135,6 +136,8 @@ pub struct StageRun<'a> {
     pub tally: &'a Tally,
     pub identity: Digest,
     pub context: Context,
+    /// The files that the identity names, with their digests.
+    files: Vec<(PathBuf, Digest)>,
     list: Mutex<Option<ListWriter>>,
     started: OnceLock<Instant>,
     told: Mutex<Instant>,
@@ -182,10 +185,25 @@ impl<'a> StageRun<'a> {
             tally,
             identity: identity.digest,
             context,
+            files: identity.files,
             list,
             started: OnceLock::new(),
             told: Mutex::new(Instant::now()),
         })
+    }
+
+    /// Fails where a file that the identity names is not what it was: what was computed since may not bear that identity.
+    pub fn unchanged(&self) -> Result<(), Error> {
+        for (path, digest) in &self.files {
+            if self.shared.state.files.digest(path)?.0 != *digest {
+                return Err(Error::Stage {
+                    stage: self.stage.name.clone(),
+                    message: format!("`{}` changed while the stage was at work", path.display()),
+                    hint: Some("nothing was kept of what may depend on it; run again".into()),
+                });
+            }
+        }
+        Ok(())
     }
 
     /// Starts the stage's clock, if it does not run yet: waiting for the first row (a table: for the last one) is not work.

@@ -140,6 +140,7 @@ fn compute(
         let _permission = stage.shared.control.permission(stage.at)?;
         work.run(rows, &stage.context).map_err(|e| e.into_error(name))?
     };
+    stage.unchanged()?;
     let adds = &stage.stage.planned.adds;
     check_columns(name, adds, &output.columns, rows.len())?;
     for wanted in &stage.stage.planned.provides {

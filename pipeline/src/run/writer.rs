@@ -120,6 +120,7 @@ impl<'a> Writer<'a> {
         if self.keys.is_empty() {
             return Ok(());
         }
+        self.map.stage.unchanged()?;
         let mut columns = Vec::with_capacity(self.columns.len());
         for parts in &mut self.columns {
             let parts = std::mem::take(parts);
