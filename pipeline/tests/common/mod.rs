@@ -353,12 +353,18 @@ pub fn go_with(
 pub fn exported(folder: &Path, record: &Record, stage: &str) -> Vec<String> {
     let mut lines = Vec::new();
     affectflow_pipeline::run::export::export(&State::open(folder).cache, record, stage, true, |batch| {
-        for row in 0..batch.num_rows() {
-            let cell = |c: &ArrayRef| arrow::util::display::array_value_to_string(c, row).unwrap();
-            lines.push(batch.columns().iter().map(cell).collect::<Vec<_>>().join(" "));
-        }
+        lines.extend(lines_of(&batch));
         Ok(())
     })
     .unwrap();
     lines
+}
+
+/// Rows as lines of their values.
+pub fn lines_of(batch: &RecordBatch) -> Vec<String> {
+    let line = |row: usize| {
+        let cell = |c: &ArrayRef| arrow::util::display::array_value_to_string(c, row).unwrap();
+        batch.columns().iter().map(cell).collect::<Vec<_>>().join(" ")
+    };
+    (0..batch.num_rows()).map(line).collect()
 }
