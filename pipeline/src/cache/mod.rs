@@ -14,9 +14,11 @@
 //!   files.memo                                        digests of input files by size, time and inode
 //! ```
 
+pub mod claims;
 pub mod entries;
 pub mod file_system;
 pub mod format1;
+pub mod live;
 pub mod memo;
 mod places;
 pub mod segment;

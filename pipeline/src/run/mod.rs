@@ -28,6 +28,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 use crate::cache::Cache;
+use crate::cache::live::Live;
 use crate::cache::memo::FileMemo;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -85,6 +86,7 @@ pub fn run(
     state.cache.check_format()?;
     state.cache.mark_format()?;
     let mut record = Record::begin(plan, state, options)?;
+    let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
@@ -92,7 +94,7 @@ pub fn run(
     observer.event(&Event::RunStarted { run, pipeline, stages });
     let mut result;
     loop {
-        result = attempt_run(plan, registry, state, options, &observer, &mut record);
+        result = attempt_run(plan, registry, state, options, &observer, &live, &mut record);
         let found = state.cache.take_damage();
         for damage in &found {
             observer.event(&Event::Warning { stage: None, message: damage.to_string() });
@@ -117,9 +119,10 @@ fn attempt_run(
     state: &State,
     options: &Options,
     observer: &Arc<dyn Observer>,
+    live: &Arc<Live>,
     record: &mut Record,
 ) -> Result<(), Error> {
-    let shared = Shared::new(plan, registry, state, options, observer.clone());
+    let shared = Shared::new(plan, registry, state, options, observer.clone(), live.clone());
     let first_error = Mutex::new(None);
     std::thread::scope(|scope| {
         for at in 0..plan.stages.len() {

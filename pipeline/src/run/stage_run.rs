@@ -12,6 +12,7 @@ use super::lists::ListWriter;
 use super::queue::Queue;
 use super::{Options, State, identity, queues};
 use crate::batch::{Batch, Loader};
+use crate::cache::live::Live;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::{Event, Observer};
@@ -27,6 +28,8 @@ pub struct Shared<'a> {
     pub control: Control,
     pub loader: Loader,
     pub observer: Arc<dyn Observer>,
+    /// What this process says to others that share the cache.
+    pub live: Arc<Live>,
     /// Digests of the ids that sources have given, for no id may come twice.
     pub ids: Mutex<HashSet<u64>>,
     queues: Vec<Queue>,
@@ -61,6 +64,7 @@ impl<'a> Shared<'a> {
         state: &'a State,
         options: &'a Options,
         observer: Arc<dyn Observer>,
+        live: Arc<Live>,
     ) -> Self {
         let (queues, edges) = queues(plan);
         Shared {
@@ -70,6 +74,7 @@ impl<'a> Shared<'a> {
             control: Control::new(options.interrupt.clone()),
             loader: Loader::new(registry.clone()),
             observer,
+            live,
             ids: Mutex::default(),
             queues,
             edges,
@@ -168,6 +173,9 @@ impl<'a> StageRun<'a> {
         }
         let tally = &shared.tallies[at];
         let _ = tally.key.set(identity.digest);
+        if stage.planned.work.shape() == Shape::Map {
+            shared.live.uses(&identity.digest.to_string());
+        }
         shared.observer.event(&Event::StageStarted { stage: stage.name.clone(), kind: stage.kind.clone() });
         let context = Context {
             stage: stage.name.clone(),

@@ -110,6 +110,7 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     }
     let entry = entry(stage.identity, &rows, &stage.stage.planned.consumes)?;
     let cache = &stage.shared.state.cache;
+    stage.shared.live.uses(&entry.to_string());
     let force = stage.shared.options.force.contains(&stage.stage.name);
     let found = if force { None } else { TableRecord::newest(cache, entry)? };
     let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };

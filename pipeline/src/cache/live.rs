@@ -1,0 +1,291 @@
+//! Who is at work on this cache? Each process says so in `v1/live/<owner>`, again every few seconds: what it uses must not be
+//! removed, and what it has claimed need not be computed twice. Nothing here is needed for a right result.
+//!
+//! A process that died is noticed at once on the same machine (its number is free or another's) and elsewhere by its
+//! silence; clocks of different machines are never compared. No lock of the file system is used.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::Cache;
+use crate::error::Error;
+
+const FOLDER: &str = "v1/live";
+/// How often a process says that it is at work.
+const BEAT: Duration = Duration::from_secs(4);
+/// So long without a word, and a process of another machine counts as dead.
+const SILENCE: Duration = Duration::from_secs(20);
+/// How often the others are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// What a process says of itself.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Said {
+    /// The machine, its boot and the space of process numbers; nothing where the system does not tell.
+    pub machine: String,
+    /// Process number.
+    pub pid: u32,
+    /// When the process began, in the system's own count.
+    pub began: String,
+    /// The run.
+    pub run: String,
+    /// Raised every time.
+    pub beat: u64,
+    /// Folders under `v1/rows` that it uses.
+    pub uses: BTreeSet<String>,
+}
+
+/// This process at work; says so until dropped.
+pub struct Live {
+    cache: Arc<Cache>,
+    owner: String,
+    said: Mutex<Said>,
+    others: Mutex<Others>,
+    ended: Mutex<bool>,
+    wake: Condvar,
+    claims: AtomicU64,
+}
+
+#[derive(Default)]
+struct Others {
+    looked: Option<Instant>,
+    alive: HashSet<String>,
+    /// The last beat heard of each, and when.
+    heard: HashMap<String, (u64, Instant)>,
+}
+
+/// Keeps saying that a process is at work.
+pub struct Heart {
+    live: Arc<Live>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Live {
+    /// Begins to say that this process works on a run. What cannot be said (a full disk) is not said.
+    pub fn begin(cache: &Arc<Cache>, run: &str) -> Heart {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let pid = std::process::id();
+        let said = Said {
+            machine: machine(),
+            pid,
+            began: began(pid).unwrap_or_default(),
+            run: run.to_owned(),
+            beat: 0,
+            uses: BTreeSet::new(),
+        };
+        let live = Arc::new(Live {
+            cache: cache.clone(),
+            owner: format!("{}-{pid}-{number}", super::stamp()),
+            said: Mutex::new(said),
+            others: Mutex::default(),
+            ended: Mutex::new(false),
+            wake: Condvar::new(),
+            claims: AtomicU64::new(0),
+        });
+        live.say();
+        let beating = live.clone();
+        let thread = std::thread::Builder::new().name("live".into()).spawn(move || beating.beat()).ok();
+        Heart { live, thread }
+    }
+
+    /// The name of this process among the others; earlier ones sort first.
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The next number for a claim.
+    pub(super) fn number(&self) -> u64 {
+        self.claims.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Says that a folder of rows is in use.
+    pub fn uses(&self, folder: &str) {
+        if lock(&self.said).uses.insert(folder.to_owned()) {
+            self.say();
+        }
+    }
+
+    /// Whether no other process is at work, as far as was known half a second ago.
+    pub fn alone(&self) -> bool {
+        self.look().alive.is_empty()
+    }
+
+    /// Whether another process is at work still.
+    pub fn alive(&self, owner: &str) -> bool {
+        self.look().alive.contains(owner)
+    }
+
+    fn look(&self) -> MutexGuard<'_, Others> {
+        let mut others = lock(&self.others);
+        if others.looked.is_none_or(|looked| looked.elapsed() >= LOOK) {
+            others.looked = Some(Instant::now());
+            let found = all(&self.cache).unwrap_or_default();
+            let mine = machine();
+            others.alive = found
+                .into_iter()
+                .filter(|(owner, said)| *owner != self.owner && others.believe(owner, said, &mine))
+                .map(|(owner, _)| owner)
+                .collect();
+        }
+        others
+    }
+
+    fn say(&self) {
+        let mut said = lock(&self.said);
+        said.beat += 1;
+        if let Ok(json) = serde_json::to_vec(&*said) {
+            let _ = self.cache.replace(&format!("{FOLDER}/{}", self.owner), &json);
+        }
+    }
+
+    fn beat(&self) {
+        let mut ended = lock(&self.ended);
+        while !*ended {
+            let (guard, timeout) =
+                self.wake.wait_timeout(ended, BEAT).unwrap_or_else(|poisoned| poisoned.into_inner());
+            ended = guard;
+            if timeout.timed_out() && !*ended {
+                self.say();
+            }
+        }
+    }
+}
+
+impl Others {
+    /// Whether a process that has said something is at work still.
+    fn believe(&mut self, owner: &str, said: &Said, mine: &str) -> bool {
+        if !said.machine.is_empty() && said.machine == mine {
+            return began(said.pid).is_some_and(|began| began == said.began);
+        }
+        let now = Instant::now();
+        let (beat, since) = self.heard.entry(owner.to_owned()).or_insert((said.beat, now));
+        if *beat != said.beat {
+            (*beat, *since) = (said.beat, now);
+        }
+        since.elapsed() < SILENCE
+    }
+}
+
+impl std::ops::Deref for Heart {
+    type Target = Arc<Live>;
+
+    fn deref(&self) -> &Arc<Live> {
+        &self.live
+    }
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        *lock(&self.live.ended) = true;
+        self.live.wake.notify_all();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+        let _ = self.live.cache.remove(&format!("{FOLDER}/{}", self.live.owner));
+    }
+}
+
+/// What all processes have said, by owner; those that are dead included.
+fn all(cache: &Cache) -> Result<Vec<(String, Said)>, Error> {
+    let mut found = Vec::new();
+    for item in cache.list(FOLDER)? {
+        let bytes = cache.find(&format!("{FOLDER}/{}", item.name))?;
+        if let Some(said) = bytes.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+            found.push((item.name, said));
+        }
+    }
+    Ok(found)
+}
+
+/// The folders under `v1/rows` that processes use. Those of dead processes of this machine are forgotten; what another
+/// machine's process used is believed until its file is older than a day of silence would allow: here it always is.
+pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
+    let mine = machine();
+    let mut pinned = HashSet::new();
+    for (owner, said) in all(cache)? {
+        let here = !said.machine.is_empty() && said.machine == mine;
+        if here && began(said.pid).is_none_or(|began| began != said.began) {
+            cache.remove(&format!("{FOLDER}/{owner}"))?;
+        } else {
+            pinned.extend(said.uses);
+        }
+    }
+    Ok(pinned)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+}
+
+/// This boot of this machine, and the space in which process numbers count. Empty where the system does not tell.
+fn machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
+    let space = std::fs::read_link("/proc/self/ns/pid");
+    match (boot, space) {
+        (Ok(boot), Ok(space)) => format!("{} {}", boot.trim(), space.display()),
+        _ => String::new(),
+    }
+}
+
+/// When a process of this machine began (field 22 of its `stat`); `None` where there is no such process.
+fn began(pid: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let after_name = stat.rsplit_once(')')?.1;
+    let fields: Vec<&str> = after_name.split_whitespace().collect();
+    // The dead that nobody has asked after have state Z.
+    (fields.first() != Some(&"Z")).then(|| fields.get(19).map(|field| (*field).to_owned()))?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_seen_while_it_lives_and_forgotten_when_it_is_dead() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path());
+        let one = Live::begin(&cache, "one");
+        assert!(one.alone());
+        let two = Live::begin(&cache, "two");
+        two.uses("abc");
+        let third = Live::begin(&cache, "third");
+        assert!(third.alive(one.owner()) && third.alive(two.owner()) && !third.alone());
+        assert_eq!(pinned(&cache).unwrap(), ["abc".to_owned()].into());
+        drop(two);
+        assert!(pinned(&cache).unwrap().is_empty());
+        // A process that was killed leaves its word behind.
+        let mut dead = lock(&one.said).clone();
+        dead.began = "0".into();
+        dead.uses.insert("old".into());
+        cache.replace("v1/live/0-dead", &serde_json::to_vec(&dead).unwrap()).unwrap();
+        let fourth = Live::begin(&cache, "fourth");
+        assert!(!fourth.alive("0-dead"));
+        assert!(pinned(&cache).unwrap().is_empty());
+        assert_eq!(cache.size("v1/live/0-dead").unwrap(), None);
+    }
+
+    #[test]
+    fn a_process_of_another_machine_is_believed_while_it_speaks() {
+        let mut others = Others::default();
+        let mut said = Said {
+            machine: "elsewhere".into(),
+            pid: 1,
+            began: String::new(),
+            run: String::new(),
+            beat: 1,
+            uses: BTreeSet::new(),
+        };
+        assert!(others.believe("x", &said, "here"));
+        let long_ago = Instant::now().checked_sub(SILENCE).unwrap();
+        others.heard.insert("x".into(), (1, long_ago));
+        assert!(!others.believe("x", &said, "here"));
+        said.beat = 2;
+        assert!(others.believe("x", &said, "here"));
+    }
+}
