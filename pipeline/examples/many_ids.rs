@@ -16,7 +16,7 @@ use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::{Options, State, run};
 use affectflow_pipeline::stage::{Failures, Inputs};
 use affectflow_pipeline::{
-    About, Map, Planned, Problem, Registry, Shape, Source, Stage, StageResult, Subset, Work, Worker,
+    About, Map, Planned, Problem, Registry, Retry, Shape, Source, Stage, StageResult, Subset, Work, Worker,
 };
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema};
@@ -100,7 +100,16 @@ fn peak() -> String {
 }
 
 fn about(kind: &'static str, shape: Shape) -> About {
-    About { kind, version: 1, summary: "counts", shape, columns: &[], example: "", scores: false }
+    About {
+        kind,
+        version: 1,
+        summary: "counts",
+        shape,
+        columns: &[],
+        example: "",
+        scores: false,
+        retry: Retry::Safe,
+    }
 }
 
 fn field(name: &str, of: DataType) -> FieldRef {

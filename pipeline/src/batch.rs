@@ -289,7 +289,7 @@ impl Loader {
 
 /// The rows that are not among the failures.
 pub(crate) fn without_failed(rows: RecordBatch, failures: &Failures) -> Result<RecordBatch, Error> {
-    if failures.iter().next().is_none() {
+    if failures.is_empty() {
         return Ok(rows);
     }
     let ids = string_column(&rows, 0)?;

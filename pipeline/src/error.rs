@@ -1,8 +1,10 @@
 //! What can go wrong, sorted by whose fault it is: the file ([`Problem`]), a stage ([`StageError`]), the machine or
 //! the cache ([`Error`]).
 
+use std::any::Any;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// A place in the pipeline file, or in an argument of the command line. Lines and columns count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -97,9 +99,25 @@ impl Problem {
 pub struct StageError {
     message: String,
     hint: Option<String>,
-    interrupted: bool,
-    engine: Option<Box<Error>>,
+    cause: Cause,
 }
+
+/// Where a stage's failure comes from.
+enum Cause {
+    /// The stage itself, or its rows.
+    Stage,
+    /// The user asked to stop.
+    Interrupted,
+    /// It took longer than its `time_limit`.
+    Late,
+    /// It panicked.
+    Panic,
+    /// The engine refused what the stage asked of it.
+    Engine(Box<Error>),
+}
+
+/// Longest hint that goes along with a row into quarantine.
+const SHORT: usize = 120;
 
 /// What a stage returns.
 pub type StageResult<T> = Result<T, StageError>;
@@ -107,7 +125,7 @@ pub type StageResult<T> = Result<T, StageError>;
 impl StageError {
     /// An error with its message: what, and where.
     pub fn new(message: impl Into<String>) -> Self {
-        StageError { message: message.into(), hint: None, interrupted: false, engine: None }
+        StageError { message: message.into(), hint: None, cause: Cause::Stage }
     }
 
     /// Adds how to mend it.
@@ -118,7 +136,56 @@ impl StageError {
 
     /// The stage stopped because the user asked.
     pub fn interrupted() -> Self {
-        StageError { interrupted: true, ..StageError::new("interrupted") }
+        StageError { cause: Cause::Interrupted, ..StageError::new("interrupted") }
+    }
+
+    /// The stage took longer than its `time_limit`.
+    pub(crate) fn late(limit: Duration) -> Self {
+        let error = StageError::new(format!("took longer than {}", in_words(limit)));
+        StageError { cause: Cause::Late, ..error }.hint("raise `time_limit` of the stage")
+    }
+
+    /// The stage panicked.
+    pub(crate) fn panicked(panic: Box<dyn Any + Send>) -> Self {
+        let text = panic.downcast_ref::<&str>().map(|text| text.to_string());
+        let text = text.or_else(|| panic.downcast_ref::<String>().cloned());
+        let text = text.unwrap_or_else(|| "a panic without text".into());
+        let error = StageError::new(format!("internal error: {text} (a bug in the stage)"));
+        StageError { cause: Cause::Panic, ..error }.hint("please report it with the pipeline file")
+    }
+
+    /// Whether trying again may help: not after the stop sign, damage (which has a repair of its own) or a bug of ours.
+    pub(crate) fn passing(&self) -> bool {
+        match &self.cause {
+            Cause::Interrupted => false,
+            Cause::Stage | Cause::Late | Cause::Panic => true,
+            Cause::Engine(error) => {
+                !matches!(**error, Error::Interrupted | Error::Damaged { .. } | Error::Internal(_))
+            }
+        }
+    }
+
+    /// Whether rows may be at fault, rather than the machine or the user.
+    pub(crate) fn of_rows(&self) -> bool {
+        matches!(self.cause, Cause::Stage | Cause::Late | Cause::Panic)
+    }
+
+    /// Whether it took too long.
+    pub(crate) fn is_late(&self) -> bool {
+        matches!(self.cause, Cause::Late)
+    }
+
+    /// Whether it panicked.
+    pub(crate) fn is_panic(&self) -> bool {
+        matches!(self.cause, Cause::Panic)
+    }
+
+    /// The message, with the hint behind it where that is short: what is said of a row.
+    pub(crate) fn text(&self) -> String {
+        match &self.hint {
+            Some(hint) if hint.len() <= SHORT => format!("{}; {hint}", self.message),
+            _ => self.message.clone(),
+        }
     }
 
     /// What went wrong.
@@ -127,10 +194,12 @@ impl StageError {
     }
 
     pub(crate) fn into_error(self, stage: &str) -> Error {
-        match self.engine {
-            Some(engine) => *engine,
-            None if self.interrupted => Error::Interrupted,
-            None => Error::Stage { stage: stage.to_owned(), message: self.message, hint: self.hint },
+        match self.cause {
+            Cause::Engine(error) => *error,
+            Cause::Interrupted => Error::Interrupted,
+            Cause::Stage | Cause::Late | Cause::Panic => {
+                Error::Stage { stage: stage.to_owned(), message: self.message, hint: self.hint }
+            }
         }
     }
 }
@@ -143,18 +212,39 @@ impl fmt::Debug for StageError {
 
 impl<E: std::error::Error + 'static> From<E> for StageError {
     fn from(error: E) -> Self {
-        let mut message = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            let text = inner.to_string();
-            if !message.contains(&text) {
-                message = format!("{message}: {text}");
-            }
-            cause = inner.source();
+        let message = chain(&error);
+        let boxed: Box<dyn Any> = Box::new(error);
+        let cause = boxed.downcast().map_or(Cause::Stage, Cause::Engine);
+        StageError { cause, ..StageError::new(message) }
+    }
+}
+
+/// For a row that fails with what would have failed a stage.
+impl From<StageError> for Box<dyn std::error::Error> {
+    fn from(error: StageError) -> Self {
+        error.text().into()
+    }
+}
+
+/// An error with its causes, `outer: inner: innermost`; what the text says already is not said again.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut message = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let text = inner.to_string();
+        if !message.contains(&text) {
+            message = format!("{message}: {text}");
         }
-        let boxed: Box<dyn std::any::Any> = Box::new(error);
-        let engine = boxed.downcast::<Error>().ok();
-        StageError { engine, ..StageError::new(message) }
+        cause = inner.source();
+    }
+    message
+}
+
+/// A length of time as messages have it: `30 s`, `500 ms`.
+pub(crate) fn in_words(time: Duration) -> String {
+    match time.subsec_millis() {
+        0 => format!("{} s", time.as_secs()),
+        _ => format!("{} ms", time.as_millis()),
     }
 }
 

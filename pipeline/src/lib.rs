@@ -19,4 +19,4 @@ pub use batch::Batch;
 pub use digest::Digest;
 pub use error::{Error, Problem, StageError, StageResult};
 pub use registry::Registry;
-pub use stage::{About, Map, Planned, Shape, Source, Stage, Subset, Table, Work, Worker};
+pub use stage::{About, Map, Planned, Retry, Shape, Source, Stage, Subset, Table, Work, Worker};

@@ -5,6 +5,7 @@
 //!
 //! Architecture invariant: `plan` is pure. It may list files and read small headers; it never loads weights or rows.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -16,7 +17,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::digest::Digest;
-use crate::error::{Problem, StageResult};
+use crate::error::{Problem, StageResult, chain};
 use crate::run::context::Context;
 use crate::run::table_rows::TableRows;
 
@@ -34,6 +35,16 @@ pub enum Shape {
     Table,
 }
 
+/// Whether work may be done a second time after it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Retry {
+    /// It changes nothing outside: trying again gives what the first try would have given.
+    Safe,
+    /// It sends, buys or writes something outside, which a second try would do twice.
+    Unsafe,
+}
+
 /// What a kind says of itself: the manual page, the schema and the version that enters every key.
 #[derive(Debug, Clone, Serialize)]
 pub struct About {
@@ -47,6 +58,9 @@ pub struct About {
     pub shape: Shape,
     /// Whether it scores results: only such a kind may consume `eval_label`.
     pub scores: bool,
+    /// Whether `retries` may be written, and whether the rows of a call that failed may be tried one by one. Of use for maps
+    /// and tables; the other shapes are asked anew at every run.
+    pub retry: Retry,
     /// Columns it can add, for the manual: name, type, meaning.
     pub columns: &'static [(&'static str, &'static str, &'static str)],
     /// A `stages:` entry that works.
@@ -152,6 +166,8 @@ pub struct Planned {
     pub provides: Vec<String>,
     /// Files and contents that results depend on.
     pub depends: Vec<Dependency>,
+    /// Files and folders whose change makes another run worth while, beside those of `depends`: where a source looks.
+    pub watches: Vec<PathBuf>,
     /// The work.
     pub work: Work,
 }
@@ -165,6 +181,7 @@ impl Planned {
             needs: Vec::new(),
             provides: Vec::new(),
             depends: Vec::new(),
+            watches: Vec::new(),
             work,
         }
     }
@@ -258,27 +275,37 @@ pub struct TableOutput {
 
 /// Rows that failed, by id, with the reason. They go to quarantine.
 #[derive(Debug, Default)]
-pub struct Failures(Vec<(String, String)>);
+pub struct Failures {
+    rows: Vec<(String, String)>,
+    ids: HashSet<String>,
+}
 
 impl Failures {
-    /// Reports one row.
-    pub fn push(&mut self, id: &str, error: impl ToString) {
-        self.0.push((id.to_owned(), error.to_string()));
+    /// Reports one row, with a text or any error, whose causes are kept. Of several reports of a row the first counts.
+    pub fn push(&mut self, id: &str, error: impl Into<Box<dyn std::error::Error>>) {
+        if self.ids.insert(id.to_owned()) {
+            self.rows.push((id.to_owned(), chain(error.into().as_ref())));
+        }
     }
 
     /// Whether that row failed.
     pub fn contains(&self, id: &str) -> bool {
-        self.0.iter().any(|(failed, _)| failed == id)
+        self.ids.contains(id)
+    }
+
+    /// Whether no row failed.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
     }
 
     /// The rows and reasons.
     pub fn into_inner(self) -> Vec<(String, String)> {
-        self.0
+        self.rows
     }
 
     /// The rows and reasons, borrowed.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(id, error)| (id.as_str(), error.as_str()))
+        self.rows.iter().map(|(id, error)| (id.as_str(), error.as_str()))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::io::Write;
 
-use affectflow_pipeline::Registry;
 use affectflow_pipeline::plan::manual::{Manual, ManualOption, manual};
+use affectflow_pipeline::{Registry, Retry};
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::view::table::table;
@@ -68,7 +68,21 @@ fn page(manual: &Manual) -> String {
     }
     text += "\nOptions\n";
     manual.options.iter().for_each(|option| text += &entry(option));
+    text += retrying(manual);
     text
+}
+
+/// What can be written beside `kind:` and `config:` of a stage that computes.
+fn retrying(manual: &Manual) -> &'static str {
+    match manual.retry {
+        None => "",
+        Some(Retry::Safe) => {
+            "\nSafe to try again: beside `config`, `retries: 2` and `retry_wait: 1s` try failures again, `time_limit: 30s` limits a try\n"
+        }
+        Some(Retry::Unsafe) => {
+            "\nNot safe to try again: it takes no `retries`; beside `config`, `time_limit: 30s` limits its only try\n"
+        }
+    }
 }
 
 fn entry(option: &ManualOption) -> String {

@@ -23,6 +23,8 @@ pub struct Manual {
     pub shape: stage::Shape,
     /// Whether it may read the column of scoring labels.
     pub scores: bool,
+    /// Whether the stage keys `retries` may be written; `None` where they have no effect.
+    pub retry: Option<stage::Retry>,
     /// Its options, those inside others after them.
     pub options: Vec<ManualOption>,
     /// Columns it can add: name, type, meaning.
@@ -62,6 +64,7 @@ pub fn manual(kind: &dyn Kind) -> Manual {
         summary: about.summary,
         shape: about.shape,
         scores: about.scores,
+        retry: matches!(about.shape, stage::Shape::Map | stage::Shape::Table).then_some(about.retry),
         options,
         columns: about.columns,
         example: about.example,

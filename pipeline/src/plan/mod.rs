@@ -11,6 +11,7 @@ mod options;
 mod resolve;
 pub mod schema;
 mod shape;
+pub mod tries;
 
 use std::path::{Path, PathBuf};
 
@@ -21,10 +22,11 @@ pub use self::columns::SCORING_COLUMN;
 pub(crate) use self::columns::type_words;
 pub(crate) use self::identity::redacted;
 pub use self::resolve::plan;
+pub use self::tries::Tries;
 use crate::error::{Problem, Span};
 use crate::registry::Registry;
 use crate::spec::{self, Spec};
-use crate::stage::Planned;
+use crate::stage::{Planned, Retry};
 
 /// A pipeline, resolved and checked as a whole.
 pub struct Plan {
@@ -66,6 +68,10 @@ pub struct PlannedStage {
     pub planned: Planned,
     /// What to do with rows that fail.
     pub on_error: OnError,
+    /// Whether its kind may be tried again.
+    pub retry: Retry,
+    /// How often and how long it tries.
+    pub tries: Tries,
     /// Where it stands in the file.
     pub span: Span,
 }

@@ -12,7 +12,7 @@ use super::columns::{check, output, union, who_adds};
 use super::graph::{self, Graph};
 use super::identity::{recorded, strip};
 use super::options;
-use super::{OnError, Plan, PlannedStage};
+use super::{OnError, Plan, PlannedStage, Tries, tries};
 use crate::error::{Problem, Span};
 use crate::registry::{Kind, Registry};
 use crate::spec::words::{list, suggest};
@@ -142,6 +142,7 @@ impl<'a> Planner<'a> {
         let Some(KindOf { kind, about, schema, options: Some(typed) }) = self.kinds[at].take() else {
             return;
         };
+        self.problems.extend(tries::check(spec, &about));
         let inputs = &self.graph.inputs[at];
         if spec.broken || self.graph.broken[at] || inputs.iter().any(|&input| self.done[input].is_none()) {
             return;
@@ -183,6 +184,8 @@ impl<'a> Planner<'a> {
             artifacts: Vec::new(),
             planned,
             on_error: spec.on_error,
+            retry: about.retry,
+            tries: spec.tries,
             span: spec.name.span.clone(),
         };
         self.done[at] = Some(Done { stage, provided, arriving });
@@ -413,6 +416,14 @@ fn resolved(spec: &PipelineSpec, stages: &[PlannedStage], order: &[usize]) -> Js
                 out["on_error"] = "quarantine".into();
                 out["quarantine_threshold"] = threshold.into();
             }
+        }
+        let Tries { retries, wait, limit } = stage.tries;
+        if retries > 0 {
+            out["retries"] = retries.into();
+            out["retry_wait"] = humantime::format_duration(wait).to_string().into();
+        }
+        if let Some(limit) = limit {
+            out["time_limit"] = humantime::format_duration(limit).to_string().into();
         }
         (stage.name.clone(), out)
     };

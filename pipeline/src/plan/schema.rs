@@ -89,6 +89,20 @@ fn stage(kinds: Vec<Json>, rules: Vec<Json>) -> Json {
                 "default": 0.05,
                 "anyOf": [{ "type": "number", "minimum": 0, "maximum": 1 }, { "$ref": REFERENCE }],
             },
+            "retries": {
+                "description": "How often a call, a table or rows that failed are tried again",
+                "default": 0,
+                "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 100 }, { "$ref": REFERENCE }],
+            },
+            "retry_wait": {
+                "description": "Time before the first retry, such as `500ms`, `2s`, `1m`; doubles with each, up to a minute",
+                "default": "1s",
+                "type": "string",
+            },
+            "time_limit": {
+                "description": "Longest that one call of a map stage (`rows_per_call` rows) may take, or the whole work of a table, such as `30s`, `10m`; what takes longer has failed",
+                "type": "string",
+            },
         },
         "required": ["kind"],
         "additionalProperties": false,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
@@ -55,6 +56,8 @@ pub struct Context {
     pub(crate) interrupt: Arc<AtomicBool>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) files: Arc<FileMemo>,
+    /// When the work should have ended, and how long it may take.
+    pub(crate) deadline: Option<(Instant, Duration)>,
 }
 
 impl Context {
@@ -67,6 +70,7 @@ impl Context {
             interrupt: Arc::default(),
             observer: Arc::new(Silent),
             files: Arc::new(FileMemo::default()),
+            deadline: None,
         }
     }
 
@@ -78,6 +82,11 @@ impl Context {
     /// The same, stopping once the sign is set.
     pub fn stopped_by(self, interrupt: Arc<AtomicBool>) -> Self {
         Context { interrupt, ..self }
+    }
+
+    /// The same, for work that may take so long from now on.
+    pub(crate) fn limited(self, limit: Duration) -> Self {
+        Context { deadline: Instant::now().checked_add(limit).map(|end| (end, limit)), ..self }
     }
 
     /// The device to compute on.
@@ -93,9 +102,14 @@ impl Context {
             .ok_or_else(|| StageError::new(format!("no artifact `{name}` reached this stage")))
     }
 
-    /// Fails once the user has asked to stop. Call it at every epoch, or several times a second.
+    /// Fails once the user has asked to stop, or the `time_limit` of a table has passed. Call it at every epoch, or several
+    /// times a second.
     pub fn check(&self) -> StageResult<()> {
-        if self.interrupt.load(Ordering::Relaxed) { Err(StageError::interrupted()) } else { Ok(()) }
+        match self.deadline {
+            _ if self.interrupt.load(Ordering::Relaxed) => Err(StageError::interrupted()),
+            Some((end, limit)) if Instant::now() >= end => Err(StageError::late(limit)),
+            _ => Ok(()),
+        }
     }
 
     /// Says how far the work is, in `unit`s such as `epochs`.

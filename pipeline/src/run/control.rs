@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::error::Error;
 
@@ -35,6 +35,19 @@ impl Control {
         match self.interrupt.load(Ordering::Relaxed) || self.failed.load(Ordering::Relaxed) {
             true => Err(Error::Interrupted),
             false => Ok(()),
+        }
+    }
+
+    /// Waits so long, unless the run stops before.
+    pub fn wait(&self, time: Duration) -> Result<(), Error> {
+        let began = Instant::now();
+        loop {
+            self.check()?;
+            let left = time.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                return Ok(());
+            }
+            std::thread::sleep(left.min(Duration::from_millis(20)));
         }
     }
 

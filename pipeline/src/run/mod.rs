@@ -3,10 +3,12 @@
 //! Architecture invariant: a row goes downstream only once it is durable, so nothing computed later can depend on a row that
 //! a kill could lose. There is no async runtime.
 
+mod calls;
 pub mod context;
 pub mod control;
 pub mod export;
 pub mod identity;
+mod limit;
 pub mod lists;
 mod map;
 pub mod predict;
@@ -20,6 +22,7 @@ mod subset;
 mod table;
 pub mod table_rows;
 pub mod verify;
+mod table_tries;
 mod writer;
 
 use std::collections::BTreeSet;
@@ -128,10 +131,8 @@ fn attempt_run(
         for at in 0..plan.stages.len() {
             let (shared, first_error) = (&shared, &first_error);
             scope.spawn(move || {
-                let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| run_stage(shared, at)));
-                let result =
-                    result.unwrap_or_else(|panic| Err(panicked(&shared.plan.stages[at].name, panic)));
-                if let Err(error) = result {
+                let result = limit::guarded(|| Ok(run_stage(shared, at)?));
+                if let Err(error) = result.map_err(|e| e.into_error(&shared.plan.stages[at].name)) {
                     keep_first(first_error, error);
                     shared.control.fail();
                 }
@@ -160,21 +161,9 @@ fn run_stage(shared: &Shared, at: usize) -> Result<(), Error> {
         Work::Source(work) => source::run(&stage, work.as_ref()),
         Work::Map(work) => map::run(&stage, work.clone()),
         Work::Subset(work) => subset::run(&stage, work.as_ref()),
-        Work::Table(work) => table::run(&stage, work.as_ref()),
+        Work::Table(work) => table::run(&stage, work),
     };
     stage.end(result)
-}
-
-fn panicked(stage: &str, panic: Box<dyn std::any::Any + Send>) -> Error {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|s| s.to_string())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    Error::Stage {
-        stage: stage.to_owned(),
-        message: format!("internal error: {}", text.unwrap_or_else(|| "a panic without text".into())),
-        hint: Some("this is a bug in the stage, please report it with the pipeline file".into()),
-    }
 }
 
 /// One queue a stage, for as many readers as there are edges from it.

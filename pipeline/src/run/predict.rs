@@ -150,6 +150,7 @@ impl Look<'_> {
             interrupt: Arc::new(AtomicBool::new(false)),
             observer: Arc::new(Silent),
             files: self.state.files.clone(),
+            deadline: None,
         };
         let mut batches = Vec::new();
         let mut failures = Failures::default();
@@ -178,18 +179,20 @@ impl Look<'_> {
         let entries = Arc::new(Entries::open(self.state.cache.clone(), folder.clone(), fields, None)?);
         let quarantine = Quarantine::open(self.state.cache.clone(), folder)?;
         let forced = self.options.force.contains(&self.stage.name);
+        let again =
+            forced || self.options.retry_quarantined || self.stage.on_error == crate::plan::OnError::Fail;
         forecast.compute = unknown;
         let mut out = Vec::new();
         for batch in batches {
             let keys = identity::keys(identity, &batch, &self.stage.planned.consumes)?;
-            let places = if forced { vec![None; keys.len()] } else { entries.find(&keys)? };
-            for (key, place) in keys.iter().zip(&places) {
-                match place {
-                    Some(_) => forecast.cached += 1,
-                    None if !self.options.retry_quarantined && quarantine.get(key).is_some() => {
-                        forecast.quarantined += 1
-                    }
-                    None => {
+            let mut places = if forced { vec![None; keys.len()] } else { entries.find(&keys)? };
+            for (key, place) in keys.iter().zip(&mut places) {
+                let judged = quarantine.judge(key, *place);
+                *place = judged.as_ref().ok().copied().flatten();
+                match judged {
+                    Ok(Some(_)) => forecast.cached += 1,
+                    Err(_) if !again => forecast.quarantined += 1,
+                    _ => {
                         forecast.compute += 1;
                         unknown += 1;
                     }
@@ -258,7 +261,7 @@ impl Look<'_> {
         };
         forecast.cached = 1;
         forecast.reason = "same input and options as before".into();
-        let batches = super::table::stored(&self.state.cache, self.stage, table, entry, &record)?;
+        let batches = super::table::stored(&self.state.cache, self.stage, &table, entry, &record)?;
         Ok(Known {
             batches: batches.into_iter().map(|(batch, _)| batch).collect(),
             unknown: 0,

@@ -1,16 +1,22 @@
 //! Which rows failed, and how often? Kept per identity in the cache, so that a failed row is not tried again until it changes.
+//!
+//! A `.failed` file is written once and holds a line of JSON a row. Of several lines about a row the one with most attempts
+//! counts, and of equals the one that says that it succeeded: the order of files does not matter, so neither do clocks and
+//! other processes. A stored value counts before a failure, unless the failure came of computing that very value anew.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cache::entries::Place;
 use crate::cache::{Cache, stamp};
 use crate::digest::Digest;
 use crate::error::Error;
 
-/// One row in quarantine.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// One row in quarantine, or one that has left it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Failed {
     /// The row's key in hex.
     pub key: String,
@@ -18,53 +24,112 @@ pub struct Failed {
     pub id: String,
     /// Why it failed.
     pub error: String,
-    /// How often it was tried.
+    /// How often it was tried, over all runs.
     pub attempts: u32,
+    /// It has succeeded since.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resolved: bool,
+    /// It failed when it was computed anew: the older value that is stored must not be used.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub hides: bool,
 }
 
 /// The failed rows of one identity.
 pub struct Quarantine {
     cache: Arc<Cache>,
     folder: String,
-    known: Mutex<HashMap<Digest, Failed>>,
-    fresh: Mutex<Vec<Failed>>,
+    sequence: AtomicU32,
+    rows: Mutex<Rows>,
+}
+
+#[derive(Default)]
+struct Rows {
+    known: HashMap<Digest, Known>,
+    fresh: Vec<Failed>,
+}
+
+struct Known {
+    last: Failed,
+    /// Whether that is what this run found.
+    now: bool,
 }
 
 impl Quarantine {
-    /// Reads what failed before. A file that cannot be read costs a retry, nothing else.
+    /// Reads what failed before. A damaged file is moved aside, reported, and costs its rows a retry.
     pub fn open(cache: Arc<Cache>, folder: String) -> Result<Self, Error> {
-        let mut known = HashMap::new();
+        let mut rows = Rows::default();
         for item in cache.list(&folder)?.iter().filter(|item| item.name.ends_with(".failed")) {
-            let bytes = cache.read(&format!("{folder}/{}", item.name))?;
-            for line in bytes.split(|b| *b == b'\n') {
-                if let Ok(failed) = serde_json::from_slice::<Failed>(line)
-                    && let Some(key) = Digest::parse(&failed.key)
-                {
-                    known.insert(key, failed);
-                }
+            let path = format!("{folder}/{}", item.name);
+            let bytes = match cache.read(&path) {
+                // Somebody else has moved it aside since.
+                Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => continue,
+                read => read?,
+            };
+            match parse(&item.name, &bytes) {
+                Some(lines) => lines.into_iter().for_each(|(key, failed)| rows.add(key, failed, false)),
+                None => drop(cache.damaged(&path, "its lines are not those that were written")),
             }
         }
-        Ok(Quarantine { cache, folder, known: Mutex::new(known), fresh: Mutex::default() })
+        Ok(Quarantine { cache, folder, sequence: AtomicU32::new(0), rows: Mutex::new(rows) })
     }
 
-    /// The failure of a row, if it failed.
+    /// The failure of a row, if it is in quarantine.
     pub fn get(&self, key: &Digest) -> Option<Failed> {
-        self.known.lock().unwrap_or_else(|p| p.into_inner()).get(key).cloned()
+        self.rows().known.get(key).map(|known| &known.last).filter(|last| !last.resolved).cloned()
     }
 
-    /// Adds a failure; durable after [`commit`](Self::commit).
-    pub fn add(&self, key: Digest, id: &str, error: &str) -> Failed {
-        let mut known = self.known.lock().unwrap_or_else(|p| p.into_inner());
-        let attempts = known.get(&key).map_or(0, |before| before.attempts) + 1;
-        let failed = Failed { key: key.to_string(), id: id.to_owned(), error: error.to_owned(), attempts };
-        known.insert(key, failed.clone());
-        self.fresh.lock().unwrap_or_else(|p| p.into_inner()).push(failed.clone());
+    /// Where the value of a row is to be read, or why it has none.
+    pub fn judge(&self, key: &Digest, place: Option<Place>) -> Result<Option<Place>, Failed> {
+        match self.get(key) {
+            Some(failed) if place.is_none() || failed.hides => Err(failed),
+            _ => Ok(place),
+        }
+    }
+
+    /// Whether the row was tried in this run.
+    pub fn tried_now(&self, key: &Digest) -> bool {
+        self.rows().known.get(key).is_some_and(|known| known.now)
+    }
+
+    /// Adds a failure after so many tries; durable after [`commit`](Self::commit). `hides`: an older value is stored.
+    pub fn add(&self, key: Digest, id: &str, error: &str, tries: u32, hides: bool) -> Failed {
+        let mut rows = self.rows();
+        let before = rows.known.get(&key).map(|known| &known.last);
+        let attempts = before.map_or(0, |before| before.attempts) + tries;
+        let hides = hides || before.is_some_and(|before| before.hides && !before.resolved);
+        let failed = Failed {
+            key: key.to_string(),
+            id: id.to_owned(),
+            error: error.to_owned(),
+            attempts,
+            resolved: false,
+            hides,
+        };
+        rows.fresh.push(failed.clone());
+        rows.add(key, failed.clone(), true);
         failed
+    }
+
+    /// Takes rows out of quarantine that have succeeded; durable after [`commit`](Self::commit), which comes before their
+    /// values are stored. A kill in between costs a retry, and no failure outlives a success.
+    pub fn resolve(&self, keys: &[Digest]) {
+        let mut rows = self.rows();
+        if rows.known.is_empty() {
+            return;
+        }
+        for key in keys {
+            let Some(known) = rows.known.get(key).filter(|known| !known.last.resolved) else { continue };
+            let last = &known.last;
+            let resolved =
+                Failed { attempts: last.attempts + 1, resolved: true, hides: false, ..last.clone() };
+            rows.fresh.push(resolved.clone());
+            rows.add(*key, resolved, true);
+        }
     }
 
     /// Writes what was added since the last commit.
     pub fn commit(&self) -> Result<(), Error> {
-        let fresh = std::mem::take(&mut *self.fresh.lock().unwrap_or_else(|p| p.into_inner()));
+        let fresh = std::mem::take(&mut self.rows().fresh);
         if fresh.is_empty() {
             return Ok(());
         }
@@ -73,9 +138,114 @@ impl Quarantine {
             lines.push_str(&serde_json::to_string(failed).map_err(|e| Error::Internal(e.to_string()))?);
             lines.push('\n');
         }
-        let digest = Digest::of(lines.as_bytes()).to_string();
-        self.cache
-            .put(&format!("{}/{}-{}.failed", self.folder, stamp(), &digest[..12]), &[lines.as_bytes()])?;
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{sequence:06}-{}.failed", stamp(), check(lines.as_bytes()));
+        self.cache.put(&format!("{}/{name}", self.folder), &[lines.as_bytes()])?;
         Ok(())
+    }
+
+    fn rows(&self) -> MutexGuard<'_, Rows> {
+        self.rows.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Rows {
+    fn add(&mut self, key: Digest, failed: Failed, now: bool) {
+        let rank = |failed: &Failed| (failed.attempts, failed.resolved);
+        match self.known.get(&key) {
+            Some(known) if rank(&known.last) > rank(&failed) => {}
+            _ => drop(self.known.insert(key, Known { last: failed, now })),
+        }
+    }
+}
+
+/// What the name of a file says of its content.
+fn check(bytes: &[u8]) -> String {
+    Digest::of(bytes).to_string()[..12].to_owned()
+}
+
+/// The lines of a file; `None` where it is not as it was written.
+fn parse(name: &str, bytes: &[u8]) -> Option<Vec<(Digest, Failed)>> {
+    if !name.trim_end_matches(".failed").ends_with(&check(bytes)) {
+        return None;
+    }
+    let lines = bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+    lines
+        .map(|line| {
+            let failed: Failed = serde_json::from_slice(line).ok()?;
+            Some((Digest::parse(&failed.key)?, failed))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn open(folder: &std::path::Path) -> Quarantine {
+        Quarantine::open(Cache::at(folder), "rows".into()).unwrap()
+    }
+
+    #[test]
+    fn attempts_count_over_runs_and_a_success_ends_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Digest::of(b"row");
+        for run in 1..=3 {
+            let quarantine = open(folder.path());
+            assert!(!quarantine.tried_now(&key));
+            assert_eq!(quarantine.add(key, "a", "no", 2, false).attempts, 2 * run);
+            assert!(quarantine.tried_now(&key));
+            quarantine.commit().unwrap();
+        }
+        let quarantine = open(folder.path());
+        quarantine.resolve(&[key, Digest::of(b"another")]);
+        quarantine.commit().unwrap();
+        let quarantine = open(folder.path());
+        assert!(quarantine.get(&key).is_none());
+        assert_eq!(quarantine.add(key, "a", "again", 1, false).attempts, 8);
+    }
+
+    #[test]
+    fn lines_count_in_whatever_order_they_are_read() {
+        let key = Digest::of(b"row");
+        let line = |attempts, resolved| Failed {
+            key: key.to_string(),
+            id: "a".into(),
+            error: String::new(),
+            attempts,
+            resolved,
+            hides: false,
+        };
+        let lines = [line(1, false), line(2, false), line(2, true)];
+        for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
+            let mut rows = Rows::default();
+            order.iter().for_each(|&at| rows.add(key, lines[at].clone(), false));
+            assert!(rows.known[&key].last.resolved, "{order:?}");
+        }
+    }
+
+    #[test]
+    fn a_damaged_file_costs_a_retry_and_is_told() {
+        let key = Digest::of(b"row");
+        let damage: [&dyn Fn(&mut Vec<u8>); 4] = [
+            &|bytes| bytes.truncate(bytes.len() / 2),
+            &|bytes| bytes.clear(),
+            &|bytes| bytes[10] ^= 1,
+            &|bytes| bytes.extend(b"{\"key\":\"\"}\n"),
+        ];
+        for change in damage {
+            let folder = tempfile::tempdir().unwrap();
+            let quarantine = open(folder.path());
+            quarantine.add(key, "a", "no", 1, false);
+            quarantine.commit().unwrap();
+            let file = std::fs::read_dir(folder.path().join("rows")).unwrap().next().unwrap().unwrap().path();
+            let mut bytes = std::fs::read(&file).unwrap();
+            change(&mut bytes);
+            std::fs::write(&file, bytes).unwrap();
+            let cache = Cache::at(folder.path());
+            assert!(Quarantine::open(cache.clone(), "rows".into()).unwrap().get(&key).is_none());
+            assert_eq!(cache.take_damage().len(), 1);
+            assert!(!file.exists(), "moved aside");
+        }
     }
 }

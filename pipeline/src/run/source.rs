@@ -1,22 +1,27 @@
 //! How do rows come in? A source is asked at every run; what it lists is the run's snapshot of the data.
 
+use super::quarantine::{Failed, Quarantine};
 use super::stage_run::StageRun;
 use crate::batch::{Batch, string_column};
 use crate::digest::Digest;
 use crate::error::{Error, StageError};
 use crate::stage::{Failures, Source};
 
-/// Runs a source to its end.
+/// Runs a source to its end. Rows that it cannot read count their attempts like those of a map stage; no run passes them by.
 pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
     stage.clock();
     let mut failures = Failures::default();
     let mut emit = |rows: arrow::array::RecordBatch| emit(stage, rows).map_err(StageError::from);
     work.rows(&stage.context, &mut emit, &mut failures).map_err(|e| e.into_error(&stage.stage.name))?;
-    for (id, error) in failures.into_inner() {
-        let key = Digest::of_parts([stage.identity.0.as_slice(), id.as_bytes()]).to_string();
-        stage.failed(super::quarantine::Failed { key, id, error, attempts: 1 })?;
-    }
-    Ok(())
+    let folder = format!("v1/rows/{}", stage.identity);
+    let quarantine = Quarantine::open(stage.shared.state.cache.clone(), folder)?;
+    let rows = failures.into_inner().into_iter().map(|(id, error)| {
+        let key = Digest::of_parts([stage.identity.0.as_slice(), id.as_bytes()]);
+        quarantine.add(key, &id, &error, 1, false)
+    });
+    let failed: Vec<Failed> = rows.collect();
+    quarantine.commit()?;
+    failed.into_iter().try_for_each(|row| stage.failed(row))
 }
 
 fn emit(stage: &StageRun, rows: arrow::array::RecordBatch) -> Result<(), Error> {

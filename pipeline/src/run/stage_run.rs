@@ -14,7 +14,7 @@ use super::{Options, State, identity, queues};
 use crate::batch::{Batch, Loader};
 use crate::cache::live::Live;
 use crate::digest::Digest;
-use crate::error::Error;
+use crate::error::{Error, in_words};
 use crate::event::{Event, Observer};
 use crate::plan::{OnError, Plan, PlannedStage};
 use crate::registry::Registry;
@@ -184,6 +184,7 @@ impl<'a> StageRun<'a> {
             interrupt: shared.options.interrupt.clone(),
             observer: shared.observer.clone(),
             files: shared.state.files.clone(),
+            deadline: None,
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));
         Ok(StageRun {
@@ -268,6 +269,14 @@ impl<'a> StageRun<'a> {
         };
         self.tally.failed.lock().unwrap_or_else(|p| p.into_inner()).push(failed);
         fail.map_or(Ok(()), Err)
+    }
+
+    /// Waits before the next try of what failed, and says why. The stop sign ends the wait.
+    pub fn pause(&self, tried: u32, what: &str, reason: &str) -> Result<(), Error> {
+        let (next, all) = (tried + 1, self.stage.tries.retries + 1);
+        let wait = self.stage.tries.pause(tried);
+        self.context.warn(format!("attempt {next} of {all} for {what} in {}: {reason}", in_words(wait)));
+        self.shared.control.wait(wait)
     }
 
     /// Tells how far the stage is, at most ten times a second.

@@ -92,7 +92,7 @@ fn rows_folder(entry: Digest) -> String {
 }
 
 /// Runs a table stage to its end.
-pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
+pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     let mut parts = Vec::new();
     stage.inputs(|batch| {
         parts.push(batch);
@@ -100,7 +100,7 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     })?;
     stage.clock();
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
-    let rows = rows.declared(&stage.stage.planned.consumes);
+    let rows = Arc::new(rows.declared(&stage.stage.planned.consumes));
     if rows.is_empty() {
         return Err(Error::Stage {
             stage: stage.stage.name.clone(),
@@ -121,7 +121,7 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     counter.fetch_add(1, Ordering::Relaxed);
     let _ = stage.tally.artifacts.set(record.digests());
     let _ = stage.tally.entries.set((rows_folder(entry), Some(record.segments.clone())));
-    emit(stage, rows, entry, &record)
+    emit(stage, &rows, entry, &record)
 }
 
 /// What a table's result depends on: its identity, its ids and the digests of the columns it consumes.
@@ -132,15 +132,12 @@ pub(super) fn entry(identity: Digest, rows: &TableRows, consumes: &[String]) -> 
 
 fn compute(
     stage: &StageRun,
-    work: &dyn Table,
-    rows: &TableRows,
+    work: &Arc<dyn Table>,
+    rows: &Arc<TableRows>,
     entry: Digest,
 ) -> Result<TableRecord, Error> {
     let name = &stage.stage.name;
-    let output = {
-        let _permission = stage.shared.control.permission(stage.at)?;
-        work.run(rows, &stage.context).map_err(|e| e.into_error(name))?
-    };
+    let output = super::table_tries::run(stage, work, rows)?;
     stage.unchanged()?;
     let adds = &stage.stage.planned.adds;
     check_columns(name, adds, &output.columns, rows.len())?;
@@ -193,7 +190,7 @@ fn row_key(entry: Digest, id: &str) -> Digest {
     Digest::of_parts([entry.0.as_slice(), id.as_bytes()])
 }
 
-fn emit(stage: &StageRun, rows: TableRows, entry: Digest, record: &TableRecord) -> Result<(), Error> {
+fn emit(stage: &StageRun, rows: &TableRows, entry: Digest, record: &TableRecord) -> Result<(), Error> {
     for (batch, keys) in stored(&stage.shared.state.cache, stage.stage, rows, entry, record)? {
         let ids = batch.ids().clone();
         stage.emit(batch, |list| if keys.is_empty() { list.ids(&ids) } else { list.keys(&ids, &keys) })?;
@@ -205,17 +202,17 @@ fn emit(stage: &StageRun, rows: TableRows, entry: Digest, record: &TableRecord) 
 pub(super) fn stored(
     cache: &Arc<Cache>,
     stage: &PlannedStage,
-    rows: TableRows,
+    rows: &TableRows,
     entry: Digest,
     record: &TableRecord,
 ) -> Result<Vec<(Batch, Vec<Digest>)>, Error> {
     if stage.planned.adds.is_empty() {
-        return Ok(rows.into_parts().iter().map(|batch| (batch.align(&stage.schema), Vec::new())).collect());
+        return Ok(rows.parts().iter().map(|batch| (batch.align(&stage.schema), Vec::new())).collect());
     }
     let adds = stage.planned.adds.clone();
     let entries = Arc::new(Entries::open(cache.clone(), rows_folder(entry), adds, Some(&record.segments))?);
     let mut out = Vec::new();
-    for batch in rows.into_parts() {
+    for batch in rows.parts() {
         let keys: Vec<Digest> = batch.ids().iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
         let places = entries.find(&keys)?.into_iter().collect::<Option<Arc<[_]>>>();
         let path = rows_folder(entry);

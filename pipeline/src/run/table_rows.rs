@@ -155,7 +155,7 @@ impl TableRows {
     }
 
     /// The light batches in their order of arrival.
-    pub(crate) fn into_parts(self) -> Vec<Batch> {
-        self.parts
+    pub(crate) fn parts(&self) -> &[Batch] {
+        &self.parts
     }
 }

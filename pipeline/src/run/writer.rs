@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::compute::concat;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::calls::{Made, RowFailure};
 use super::map::{MapRun, ToWrite};
 use crate::Batch;
 use crate::cache::entries::Place;
@@ -29,7 +30,7 @@ pub struct Item {
     pub keys: Vec<Digest>,
     /// Rows to compute.
     pub missing: Vec<u32>,
-    /// Rows with the key of another row that was on its way already.
+    /// Rows with the key of another row that was on its way already, ascending.
     pub twins: Vec<u32>,
     /// Where its rows lie, as far as they were stored when the batch came.
     pub places: Vec<Option<Place>>,
@@ -69,10 +70,7 @@ impl<'a> Writer<'a> {
             let wait = self.since.map_or(AGE, |since| AGE.saturating_sub(since.elapsed()));
             match messages.recv_timeout(wait) {
                 Ok(ToWrite::Flush(item)) => self.waiting.push_back(item),
-                Ok(ToWrite::Made { ids, keys, inputs, columns, failures }) => {
-                    self.inputs.extend(inputs);
-                    self.add(ids, keys, columns, failures)?
-                }
+                Ok(ToWrite::Made(made)) => self.add(made)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
@@ -86,13 +84,8 @@ impl<'a> Writer<'a> {
         self.send_on()
     }
 
-    fn add(
-        &mut self,
-        ids: Vec<String>,
-        keys: Vec<Digest>,
-        columns: Vec<ArrayRef>,
-        failures: Vec<(String, Digest, String)>,
-    ) -> Result<(), Error> {
+    fn add(&mut self, made: Made) -> Result<(), Error> {
+        let Made { ids, keys, inputs, columns, failures } = made;
         self.since.get_or_insert_with(Instant::now);
         self.map.stage.tally.misses.fetch_add(ids.len() as u64, Ordering::Relaxed);
         for (slot, column) in self.columns.iter_mut().zip(columns) {
@@ -100,10 +93,13 @@ impl<'a> Writer<'a> {
             slot.push(column);
         }
         self.bytes += ids.iter().map(|id| id.len() + 40).sum::<usize>();
+        self.map.quarantine.resolve(&keys);
         self.ids.extend(ids);
+        self.inputs.extend(inputs);
         self.keys.extend(keys);
-        for (id, key, error) in failures {
-            let failed = self.map.quarantine.add(key, &id, &error);
+        for RowFailure { id, key, error, tries } in failures {
+            let hides = self.map.entries.find(&[key])?[0].is_some();
+            let failed = self.map.quarantine.add(key, &id, &error, tries, hides);
             self.map.stage.failed(failed).inspect_err(|_| {
                 // What came before the row that stops the stage is kept.
                 let _ = self.commit();

@@ -10,6 +10,7 @@ pub mod node;
 mod read;
 mod set;
 mod substitute;
+mod tries;
 pub(crate) mod words;
 mod yaml;
 
@@ -19,6 +20,7 @@ pub use node::{Entry, Node, Value};
 
 use crate::error::{Problem, Span};
 use crate::plan::OnError;
+use crate::plan::tries::Tries;
 
 /// The file as typed, references written out.
 #[derive(Debug, Clone)]
@@ -77,6 +79,10 @@ pub struct StageSpec {
     pub config: Node,
     /// What to do with rows that fail.
     pub on_error: OnError,
+    /// How often and how long it tries.
+    pub tries: Tries,
+    /// Those of its keys that change anything.
+    pub tries_at: Vec<Name>,
     /// Whether a problem was reported that makes planning it pointless.
     pub broken: bool,
 }

@@ -10,7 +10,8 @@ const FILE: &[&str] = &["version", "default", "vars", "plugins", "pipelines"];
 const FILE_LATER: &[&str] = &["include", "matrix", "tests", "cache", "templates"];
 const PIPELINE: &[&str] = &["description", "stages"];
 const PIPELINE_LATER: &[&str] = &["include", "matrix", "extends", "tests", "cache", "when"];
-const STAGE: &[&str] = &["kind", "inputs", "config", "on_error", "quarantine_threshold"];
+const STAGE: &[&str] =
+    &["kind", "inputs", "config", "on_error", "quarantine_threshold", "retries", "retry_wait", "time_limit"];
 const STAGE_LATER: &[&str] = &["matrix", "extends", "tests", "cache", "when", "template"];
 
 /// The share of rows that may fail where the file says nothing.
@@ -253,12 +254,15 @@ impl Reader<'_> {
             }
         };
         let config = self.map_field(node, "config");
+        let (tries, tries_at) = super::tries::read(node, self.problems);
         let inputs_span = node.entry("inputs").map_or(&entry.span, |field| &field.span).clone();
         StageSpec {
             inputs: node.get("inputs").and_then(|inputs| self.inputs(inputs)),
             inputs_span,
             config: config.unwrap_or_else(|| Node::new(Value::Map(Vec::new()), entry.span.clone())),
             on_error: self.on_error(node),
+            tries,
+            tries_at,
             kind,
             name,
             broken: self.problems.len() > before || node.any_failed(),

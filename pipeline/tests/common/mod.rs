@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use affectflow_pipeline::event::{Event, Observer, Silent};
-use affectflow_pipeline::plan::{OnError, Plan, PlannedStage};
+use affectflow_pipeline::plan::{OnError, Plan, PlannedStage, Tries};
 use affectflow_pipeline::registry::{Kind, Registry};
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::record::Record;
@@ -31,7 +31,16 @@ pub struct Log {
 }
 
 fn about(kind: &'static str, shape: Shape) -> About {
-    About { kind, version: 1, summary: "a toy", shape, columns: &[], example: "", scores: false }
+    About {
+        kind,
+        version: 1,
+        summary: "a toy",
+        shape,
+        columns: &[],
+        example: "",
+        scores: false,
+        retry: Retry::Safe,
+    }
 }
 
 fn utf8(name: &str) -> FieldRef {
@@ -304,6 +313,8 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
                 .collect(),
             planned,
             on_error: OnError::Quarantine { threshold: 0.5 },
+            retry: kind_of.about().retry,
+            tries: Tries::default(),
             span: Default::default(),
         });
     }

@@ -12,7 +12,7 @@ use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::{
     About, Failures, Inputs, Map, Planned, Shape, Source, Stage, Subset, Table, TableOutput, Work, Worker,
 };
-use affectflow_pipeline::{Problem, Registry, StageError, StageResult, tensor};
+use affectflow_pipeline::{Problem, Registry, Retry, StageError, StageResult, tensor};
 use arrow::array::RecordBatch;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use schemars::JsonSchema;
@@ -77,6 +77,7 @@ macro_rules! about {
             summary: $summary,
             shape: Shape::$shape,
             scores: $scores,
+            retry: Retry::Safe,
             columns: $columns,
             example: "",
         }

@@ -19,7 +19,7 @@ use affectflow_pipeline::error::Problem;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::{Inputs as Arriving, Planned, TableOutput, Work};
-use affectflow_pipeline::{About, Shape, Stage, StageResult, Table, tensor};
+use affectflow_pipeline::{About, Retry, Shape, Stage, StageResult, Table, tensor};
 use arrow::array::Int32Array;
 use bytes::Bytes;
 
@@ -47,6 +47,7 @@ impl Stage for Adapt {
             summary: "Trains the classifier on source labels and target pseudo-labels, and predicts every row",
             shape: Shape::Table,
             scores: false,
+            retry: Retry::Safe,
             columns: &[
                 (PREDICTION, "int32", "likeliest class"),
                 (PROBABILITIES, "tensor float32 [classes]", "probability of each class"),

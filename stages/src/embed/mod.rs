@@ -14,7 +14,7 @@ use affectflow_models::blip::{BlipConfig, GenerateOptions};
 use affectflow_models::clip::{ClipTextConfig, KnowledgeOptions, TripleJoin, TriplePool};
 use affectflow_pipeline::stage::{Dependency, Inputs};
 use affectflow_pipeline::tensor::{self, Dtype};
-use affectflow_pipeline::{About, Planned, Problem, Shape, Stage, Work};
+use affectflow_pipeline::{About, Planned, Problem, Retry, Shape, Stage, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -140,6 +140,7 @@ impl Stage for Embed {
             summary: "Captions every picture, parses the caption into triples, and embeds both as knowledge",
             shape: Shape::Map,
             scores: false,
+            retry: Retry::Safe,
             columns: &[
                 (columns::CAPTION, "utf8", "what the vision-language model says of the picture"),
                 (columns::TRIPLES, "list<struct<subject, verb, object: utf8>>", "the caption parsed"),

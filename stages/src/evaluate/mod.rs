@@ -12,7 +12,7 @@ use affectflow_pipeline::error::Problem;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::{Inputs, Planned, TableOutput, Work};
-use affectflow_pipeline::{About, Shape, Stage, StageError, StageResult, Table};
+use affectflow_pipeline::{About, Retry, Shape, Stage, StageError, StageResult, Table};
 use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -86,6 +86,7 @@ impl Stage for Evaluate {
             summary: "Scores the predictions: accuracy, macro-F1, per class, confusion, 95% intervals",
             shape: Shape::Table,
             scores: true,
+            retry: Retry::Safe,
             columns: &[],
             example: "evaluate: { kind: evaluate, config: { bootstrap: 1000 } }",
         }

@@ -153,7 +153,7 @@ impl Source for Folder {
             let files = if skipped == 1 { "file that is" } else { "files that are" };
             cx.warn(format!("`{}`: skipped {skipped} {files} not PNG, JPEG, WebP or GIF", self.shown));
         }
-        let failed = failures.iter().next().is_some();
+        let failed = !failures.is_empty();
         out.finish(
             &self.shown,
             failed,

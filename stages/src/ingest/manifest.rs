@@ -197,7 +197,7 @@ impl Source for Manifest {
         } else {
             "no row has the values of `where`"
         };
-        let failed = failures.iter().next().is_some();
+        let failed = !failures.is_empty();
         out.finish(&self.shown, failed, hint)
     }
 }

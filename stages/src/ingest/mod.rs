@@ -13,7 +13,7 @@ mod twemoji;
 use std::sync::Arc;
 
 use affectflow_pipeline::stage::Inputs;
-use affectflow_pipeline::{About, Planned, Problem, Shape, Source, Stage, Work};
+use affectflow_pipeline::{About, Planned, Problem, Retry, Shape, Source, Stage, Work};
 use arrow::datatypes::FieldRef;
 
 use crate::columns;
@@ -36,6 +36,7 @@ impl Stage for Ingest {
             summary: "Brings pictures in: a folder, a CSV manifest, Twemoji's faces, or the synthetic generator",
             shape: Shape::Source,
             scores: false,
+            retry: Retry::Safe,
             columns: COLUMNS,
             example: "photos: { kind: ingest, config: { source: folder, path: photos, domain: source } }",
         }

@@ -15,7 +15,7 @@ use affectflow_pipeline::error::Problem;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::{Inputs as Arriving, Planned, TableOutput, Work};
-use affectflow_pipeline::{About, Shape, Stage, StageResult, Table, tensor};
+use affectflow_pipeline::{About, Retry, Shape, Stage, StageResult, Table, tensor};
 use arrow::array::{ArrayRef, Float32Array, Int32Array};
 use arrow::datatypes::{DataType, Field};
 use candle_core::Device;
@@ -154,6 +154,7 @@ impl Stage for Label {
             summary: "Learns on the source how pictures and emotion words go together, and gives pseudo-labels to the target",
             shape: Shape::Table,
             scores: false,
+            retry: Retry::Safe,
             columns: &[
                 (
                     ALIGNMENT,

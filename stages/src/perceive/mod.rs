@@ -11,7 +11,7 @@ use affectflow_models::diffusion::{unet, vae};
 use affectflow_pipeline::digest::Digest;
 use affectflow_pipeline::stage::{Dependency, Inputs};
 use affectflow_pipeline::tensor::{self, Dtype};
-use affectflow_pipeline::{About, Planned, Problem, Shape, Stage, Work};
+use affectflow_pipeline::{About, Planned, Problem, Retry, Shape, Stage, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -100,6 +100,7 @@ impl Stage for Perceive {
             summary: "Runs the autoencoder and the denoiser once and keeps nine border-aware statistics per channel and level",
             shape: Shape::Map,
             scores: false,
+            retry: Retry::Safe,
             columns: &[(
                 columns::FEATURES,
                 "tensor float16 [views, 9·ΣC]",

@@ -6,7 +6,7 @@ mod filter;
 use std::sync::Arc;
 
 use affectflow_pipeline::stage::Inputs;
-use affectflow_pipeline::{About, Planned, Problem, Shape, Stage, Work};
+use affectflow_pipeline::{About, Planned, Problem, Retry, Shape, Stage, Work};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +43,7 @@ impl Stage for Sample {
             summary: "Draws rows by seed and id, so that adding rows changes few choices",
             shape: Shape::Subset,
             scores: false,
+            retry: Retry::Safe,
             columns: &[],
             example: "few: { kind: sample, config: { count: 100, by: label } }",
         }
@@ -95,6 +96,7 @@ impl Stage for Filter {
             summary: "Keeps the rows whose columns have the values given",
             shape: Shape::Subset,
             scores: false,
+            retry: Retry::Safe,
             columns: &[],
             example: "tests: { kind: filter, config: { where: { split: [val, test] } } }",
         }
