@@ -23,6 +23,7 @@ mod cli;
 mod commands;
 mod exit;
 mod project;
+mod snapshot;
 mod view;
 
 use std::process::ExitCode;

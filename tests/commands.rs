@@ -13,9 +13,7 @@ fn commands_that_are_not_there_yet_say_so() {
         let answer = project.run(&[command, "anything", "--at", "all"]);
         answer.expect(2, &[&format!("error: the command `{command}` is not there yet\n  hint: ")]);
     }
-    for args in
-        [&["cache", "verify"][..], &["cache", "gc", "--dry-run"], &["run", "--watch"], &["run", "--ui"]]
-    {
+    for args in [&["cache", "verify"][..], &["cache", "gc", "--dry-run"], &["run", "--ui"]] {
         project.run(args).expect(2, &["is not there yet", "hint: "]);
     }
     assert!(!project.path(".affectflow").exists(), "nothing was touched");

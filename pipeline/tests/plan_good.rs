@@ -4,10 +4,11 @@ mod plan_kinds;
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use affectflow_pipeline::plan::manual::manual;
 use affectflow_pipeline::plan::schema::json_schema;
-use affectflow_pipeline::plan::{self, OnError, Plan};
+use affectflow_pipeline::plan::{self, OnError, Plan, Tries};
 use affectflow_pipeline::{Problem, spec};
 use plan_kinds::registry;
 use serde_json::json;
@@ -299,4 +300,33 @@ fn the_manual_page_says_what_an_option_takes() {
     assert_eq!(photos.options[5].takes, "a whole number or nothing, at least 0");
     assert_eq!(blur.options[3].takes, "`wrap` or `fill`");
     assert_eq!(page("train").options[2].takes, "one of `fixed`, `epoch`, `batch`");
+}
+
+#[test]
+fn tries_are_read_and_recorded_where_they_are_written() {
+    let yaml = "
+version: 1
+vars: { limit: 2m }
+pipelines:
+  p:
+    stages:
+      photos: { kind: photos, config: { path: x } }
+      blur: { kind: blur, retries: 2, retry_wait: 500ms, time_limit: '${vars.limit}' }
+      keep: { kind: blur, inputs: photos, retries: 0, retry_wait: 1m }
+";
+    let spec = spec::parse(yaml, "p.yaml", &[]).unwrap();
+    let plan = plan::plan(&spec, None, &registry(), Path::new("."), None).unwrap();
+    let (half, minute) = (Duration::from_millis(500), Duration::from_secs(60));
+    let expected = [
+        Tries::default(),
+        Tries { retries: 2, wait: half, limit: Some(2 * minute) },
+        Tries { retries: 0, wait: minute, limit: None },
+    ];
+    assert_eq!(plan.stages.iter().map(|stage| stage.tries).collect::<Vec<_>>(), expected);
+    let blur = &plan.resolved["stages"]["blur"];
+    assert_eq!(
+        [&blur["retries"], &blur["retry_wait"], &blur["time_limit"]],
+        [&json!(2), &json!("500ms"), &json!("2m")]
+    );
+    assert!(plan.resolved["stages"]["keep"].get("retries").is_none());
 }

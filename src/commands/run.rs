@@ -1,5 +1,7 @@
 //! `run`: a pipeline from its file to its record, reusing every cached row.
 
+mod watch;
+
 use std::io::{LineWriter, Write};
 use std::process::exit;
 use std::sync::Arc;
@@ -8,13 +10,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use affectflow_pipeline::event::{Event, Lines, Observer, Silent};
 use affectflow_pipeline::run::context::Device;
 use affectflow_pipeline::run::record::Record;
-use affectflow_pipeline::run::{self, Options};
+use affectflow_pipeline::run::{self, Options, State};
 use affectflow_pipeline::{Error, Registry, plan};
 
 use super::later::not_yet;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
-use crate::view::numbers::{count, duration};
+use crate::view::numbers::{count, duration, grouped};
 use crate::view::progress::Progress;
 use crate::view::summary::summary;
 
@@ -29,8 +31,8 @@ pub struct Args {
     /// No progress and no result table
     #[arg(short, long)]
     quiet: bool,
-    /// Run again when an input changes (not there yet)
-    #[arg(long, hide_short_help = true)]
+    /// Run again whenever the file or what it reads changes; Ctrl-C ends it
+    #[arg(long)]
     watch: bool,
     /// Open the page while it runs (not there yet)
     #[arg(long, hide_short_help = true)]
@@ -96,19 +98,24 @@ impl Choice {
     }
 }
 
-/// Runs it.
+/// Runs it, once or again and again.
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
-    if args.watch {
-        return Err(not_yet("`--watch`", "start `affectflow run` again: it computes only what changed"));
-    }
     if args.ui {
         return Err(not_yet("`--ui`", "the terminal shows progress, `affectflow show last` the result"));
     }
-    let plan = args.choice.plan(project, registry)?;
     threads(args.choice.jobs)?;
     let options = args.choice.options();
-    on_interrupt(options.interrupt.clone(), args.quiet)?;
-    let (record, result) = run::run(&plan, registry, &project.state(), &options, observer(&args))?;
+    if args.watch {
+        return watch::run(&args, project, registry, options);
+    }
+    let plan = args.choice.plan(project, registry)?;
+    on_interrupt(options.interrupt.clone(), move || !args.quiet)?;
+    once(&args, &plan, registry, &project.state(), &options)
+}
+
+/// One run of a plan.
+fn once(args: &Args, plan: &plan::Plan, registry: &Registry, state: &State, options: &Options) -> Outcome {
+    let (record, result) = run::run(plan, registry, state, options, observer(args))?;
     if !args.quiet {
         finished(&record, &result)?;
     }
@@ -157,13 +164,13 @@ fn threads(jobs: Option<u16>) -> Result<(), Failure> {
     })
 }
 
-/// The first Ctrl-C asks the run to commit and stop, the second stops at once.
-fn on_interrupt(interrupt: Arc<AtomicBool>, quiet: bool) -> Result<(), Failure> {
+/// The first Ctrl-C asks the run to commit and stop, the second stops at once. `tell` says whether the first one is answered.
+fn on_interrupt(interrupt: Arc<AtomicBool>, tell: impl Fn() -> bool + Send + 'static) -> Result<(), Failure> {
     let handler = move || {
         if interrupt.swap(true, Ordering::SeqCst) {
             exit(Exit::Interrupted as i32);
         }
-        if !quiet {
+        if tell() {
             eprintln!("stopping: finished rows are being committed (Ctrl-C again stops at once)");
         }
     };
@@ -179,8 +186,24 @@ fn finished(record: &Record, result: &Result<(), Error>) -> std::io::Result<()> 
     let took = duration(record.seconds.unwrap_or_default());
     writeln!(to, "{}: {outcome} in {took} (run `{}`)", record.name, record.id)?;
     if record.quarantined() > 0 {
-        let rows = count(record.quarantined(), "row");
-        writeln!(to, "{rows} in quarantine, see `affectflow show {}`", record.id)?;
+        quarantined(record, &mut to)?;
     }
     Ok(())
+}
+
+/// How many rows are in quarantine, where, and what to do about it.
+fn quarantined(record: &Record, to: &mut impl Write) -> std::io::Result<()> {
+    let stages = record.stages.iter().filter_map(|(name, stage)| {
+        let rows = stage["quarantined"].as_u64().filter(|&rows| rows > 0)?;
+        Some(format!("{} in `{name}`", grouped(rows)))
+    });
+    let (rows, stages) = (count(record.quarantined(), "row"), stages.collect::<Vec<_>>().join(", "));
+    writeln!(to, "{rows} in quarantine: {stages}")?;
+    let file = record.folder().join("quarantine.parquet");
+    writeln!(to, "  reasons: `affectflow show {}`, or all of them in {}", record.id, file.display())?;
+    writeln!(
+        to,
+        "  again: mend the rows, or `affectflow run {} --retry-quarantined` tries them once more",
+        record.name
+    )
 }

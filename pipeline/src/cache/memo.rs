@@ -29,9 +29,14 @@ pub struct FileMemo {
     known: Mutex<State>,
 }
 
+/// What tells one state of a file from another without reading it: size, time in nanoseconds, inode.
+pub type Identity = (u64, u128, u64);
+
 #[derive(Default)]
 struct State {
     files: HashMap<PathBuf, Known>,
+    /// Files asked for since the memo was opened, as they were then; `None` where there was none to read.
+    asked: HashMap<PathBuf, Option<Identity>>,
     links: HashMap<String, Digest>,
     /// Lines not yet in the file.
     fresh: String,
@@ -99,11 +104,13 @@ impl FileMemo {
 
     /// Digest of one file, and whether it was read.
     pub fn digest(&self, path: &Path) -> Result<(Digest, bool), Error> {
-        let meta = std::fs::metadata(path).map_err(Error::io("read", path))?;
-        if !meta.is_file() {
-            return Err(Error::io("read", path)(std::io::Error::other("not a regular file")));
-        }
-        let (size, modified, inode) = (meta.len(), nanos(meta.modified().ok()), inode(&meta));
+        let found = std::fs::metadata(path).map_err(Error::io("read", path));
+        let found = found.and_then(|meta| match meta.is_file() {
+            true => Ok(identity(&meta)),
+            false => Err(Error::io("read", path)(std::io::Error::other("not a regular file"))),
+        });
+        self.lock().asked.insert(path.to_owned(), found.as_ref().ok().copied());
+        let (size, modified, inode) = found?;
         let known = self.lock().files.get(path).copied();
         if let Some(known) = known
             && (known.size, known.modified, known.inode) == (size, modified, inode)
@@ -120,6 +127,11 @@ impl FileMemo {
         drop(guard);
         self.save_now_and_then();
         Ok((digest, true))
+    }
+
+    /// The files asked for since the memo was opened, each as it was then.
+    pub fn asked(&self) -> Vec<(PathBuf, Option<Identity>)> {
+        self.lock().asked.iter().map(|(path, identity)| (path.clone(), *identity)).collect()
     }
 
     /// Writes what is new to the file.
@@ -210,6 +222,11 @@ fn parse(line: &str) -> Option<(PathBuf, Known)> {
 fn parse_link(line: &str) -> Option<(String, Digest)> {
     let (digest, uri) = line.split_once(' ')?;
     Some((uri.strip_prefix(LINK)?.strip_prefix(' ')?.to_owned(), Digest::parse(digest)?))
+}
+
+/// The identity of a file, from what the system says of it.
+pub fn identity(meta: &Metadata) -> Identity {
+    (meta.len(), nanos(meta.modified().ok()), inode(meta))
 }
 
 fn nanos(time: Option<SystemTime>) -> u128 {

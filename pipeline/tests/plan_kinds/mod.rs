@@ -77,7 +77,7 @@ macro_rules! about {
             summary: $summary,
             shape: Shape::$shape,
             scores: $scores,
-            retry: Retry::Safe,
+            retry: if $scores { Retry::Unsafe } else { Retry::Safe },
             columns: $columns,
             example: "",
         }

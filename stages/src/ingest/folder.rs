@@ -127,6 +127,10 @@ impl Pictures for Folder {
     fn common(&self) -> &Common {
         &self.common
     }
+
+    fn place(&self) -> Option<PathBuf> {
+        Some(self.root.clone())
+    }
 }
 
 impl Source for Folder {

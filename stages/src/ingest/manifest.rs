@@ -177,6 +177,10 @@ impl Pictures for Manifest {
     fn common(&self) -> &Common {
         &self.common
     }
+
+    fn place(&self) -> Option<PathBuf> {
+        Some(self.file.clone())
+    }
 }
 
 impl Source for Manifest {

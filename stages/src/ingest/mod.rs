@@ -10,6 +10,7 @@ mod splits;
 mod synthetic;
 mod twemoji;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use affectflow_pipeline::stage::Inputs;
@@ -61,11 +62,17 @@ impl Stage for Ingest {
 /// A source that knows the columns which every ingest gives.
 trait Pictures: Source + 'static {
     fn common(&self) -> &rows::Common;
+
+    /// The folder or file that it looks into.
+    fn place(&self) -> Option<PathBuf> {
+        None
+    }
 }
 
 fn planned(source: impl Pictures, extras: Vec<String>) -> Result<Planned, Problem> {
     let adds = fields(source.common().classes(), &extras);
-    Ok(Planned::new(&[], adds, Work::Source(Arc::new(source))))
+    let watches = source.place().into_iter().collect();
+    Ok(Planned { watches, ..Planned::new(&[], adds, Work::Source(Arc::new(source))) })
 }
 
 /// All columns but `id`, in order, the linked `image` among them.
