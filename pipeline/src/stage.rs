@@ -241,7 +241,7 @@ pub trait Map: Send + Sync {
     }
 }
 
-/// A map stage with its weights in memory.
+/// A map stage with its weights in memory. One that panicked or took too long is dropped, and another opened.
 pub trait Worker: Send {
     /// The added columns, one value for each row given; values of rows that failed are ignored.
     fn compute(&mut self, rows: &RecordBatch, failures: &mut Failures) -> StageResult<Vec<ArrayRef>>;

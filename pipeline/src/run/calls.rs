@@ -53,6 +53,13 @@ pub struct Made {
     pub failures: Vec<RowFailure>,
 }
 
+impl Made {
+    /// Whether there is nothing to write.
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty() && self.failures.is_empty()
+    }
+}
+
 /// A row that failed for good in this run.
 pub struct RowFailure {
     /// The row.

@@ -140,7 +140,10 @@ impl MapRun<'_> {
         for message in calls {
             match message {
                 ToCompute::Flush(item) => send(ToWrite::Flush(item))?,
-                ToCompute::Call(call) => caller.call(*call, &mut |made| send(ToWrite::Made(made)))?,
+                ToCompute::Call(call) => caller.call(*call, &mut |made| match made.is_empty() {
+                    true => Ok(()),
+                    false => send(ToWrite::Made(made)),
+                })?,
             }
         }
         Ok(())
