@@ -81,7 +81,9 @@ fn captions(project: &Project, names: &[&str]) {
 fn it_runs_again_for_what_changed() {
     let project = Project::new(WATCHED);
     captions(&project, &["1.png", "2.png", "3.png"]);
-    ["1.png", "2.png"].map(|name| picture(&project, name));
+    for name in ["1.png", "2.png"] {
+        picture(&project, name);
+    }
     let watch = Watch::start(&project);
     watch.until_it_waits();
     assert_eq!(project.number("embed", "misses"), 2);
