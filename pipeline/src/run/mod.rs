@@ -21,8 +21,8 @@ pub mod stats;
 mod subset;
 mod table;
 pub mod table_rows;
-pub mod verify;
 mod table_tries;
+pub mod verify;
 mod writer;
 
 use std::collections::BTreeSet;
