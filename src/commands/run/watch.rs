@@ -31,9 +31,11 @@ pub fn run(args: &Args, project: &Project, registry: &Registry, mut options: Opt
     let running = Arc::new(AtomicBool::new(true));
     let (tell, quiet) = (running.clone(), args.quiet);
     on_interrupt(options.interrupt.clone(), move || tell.load(Ordering::SeqCst) && !quiet)?;
-    let folder = std::path::absolute(project.file.parent().unwrap_or(Path::new(""))).unwrap_or_default();
-    let mut places =
-        Places { skipped: std::path::absolute(&project.state).unwrap_or_default(), ..Places::default() };
+    let folder = absolute(match project.file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    });
+    let mut places = Places { skipped: absolute(&project.state), ..Places::default() };
     places.named.insert(project.file.clone());
     loop {
         // Looked at before the file is read, so that no change falls between.
@@ -127,7 +129,12 @@ fn sleep(time: Duration, stop: &AtomicBool) -> Option<()> {
 
 /// `photos/happy/3.png, 2 more`
 fn in_words(changed: &[PathBuf], folder: &Path) -> String {
-    let first = changed.first().map(|path| path.strip_prefix(folder).unwrap_or(path).display().to_string());
+    let first = changed.first().map(|path| absolute(path));
+    let first = first.map(|path| path.strip_prefix(folder).unwrap_or(&path).display().to_string());
     let more = if changed.len() > 1 { format!(", {} more", changed.len() - 1) } else { String::new() };
     first.unwrap_or_default() + &more
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
