@@ -94,6 +94,7 @@ impl Choice {
             force: self.force.iter().cloned().collect(),
             retry_quarantined: self.retry_quarantined,
             interrupt: Arc::new(AtomicBool::new(false)),
+            ..Options::default()
         }
     }
 }

@@ -30,6 +30,8 @@ pub struct MapRun<'a> {
     pub quarantine: Quarantine,
     /// Keys on their way through the threads: a second row with the same key waits for the first.
     pub in_flight: DashSet<Digest>,
+    /// Whether rows are computed although their values are known.
+    pub forced: bool,
 }
 
 enum ToCompute {
@@ -52,7 +54,8 @@ pub fn run(stage: &StageRun, work: Arc<dyn Map>) -> Result<(), Error> {
     let entries = Entries::open(cache.clone(), folder.clone(), stage.stage.planned.adds.clone(), None)?;
     let _ = stage.tally.entries.set((folder.clone(), None));
     let quarantine = Quarantine::open(cache, folder)?;
-    let map = MapRun { stage, entries: Arc::new(entries), quarantine, in_flight: DashSet::new() };
+    let forced = stage.shared.options.force.contains(&stage.stage.name);
+    let map = MapRun { stage, entries: Arc::new(entries), quarantine, in_flight: DashSet::new(), forced };
     std::thread::scope(|scope| {
         let mut pump: Option<(Sender<ToCompute>, _, _)> = None;
         let intake = stage.inputs(|batch| {
@@ -87,33 +90,61 @@ impl MapRun<'_> {
     fn look_up(&self, batch: crate::Batch) -> Result<Item, Error> {
         let stage = self.stage;
         let keys = identity::keys(stage.identity, &batch, &stage.stage.planned.consumes)?;
-        let force = stage.shared.options.force.contains(&stage.stage.name);
-        let mut places = if force { vec![None; keys.len()] } else { self.entries.find(&keys)? };
-        let mut missing = Vec::new();
-        let mut twins = Vec::new();
-        for (row, key) in keys.iter().enumerate() {
-            let (place, failed) = match self.quarantine.judge(key, places[row]) {
-                Ok(place) => (place, None),
-                Err(failed) => (None, Some(failed).filter(|_| !self.tries_again(key, force))),
-            };
-            places[row] = place;
-            if place.is_some() {
-                stage.tally.hits.fetch_add(1, Ordering::Relaxed);
-            } else if let Some(failed) = failed {
-                stage.failed(Failed { id: batch.ids().value(row).to_owned(), ..failed })?;
-            } else if self.in_flight.insert(*key) {
-                missing.push(row as u32);
-            } else {
-                twins.push(row as u32);
+        let found = if self.forced { vec![None; keys.len()] } else { self.entries.find(&keys)? };
+        let mut item = Item { batch, keys, places: found, missing: Vec::new(), twins: Vec::new() };
+        for row in 0..item.keys.len() as u32 {
+            if self.settled(&mut item, row)? {
+                continue;
+            }
+            match self.in_flight.insert(item.keys[row as usize]) {
+                true => item.missing.push(row),
+                false => item.twins.push(row),
             }
         }
+        if !self.forced {
+            self.look_again(&mut item)?;
+        }
         stage.progress();
-        Ok(Item { batch, keys, places, missing, twins })
+        Ok(item)
+    }
+
+    /// Looks up once more what is in flight now: a twin may have got its result since the batch was looked up.
+    fn look_again(&self, item: &mut Item) -> Result<(), Error> {
+        let missing = std::mem::take(&mut item.missing);
+        let keys: Vec<Digest> = missing.iter().map(|&row| item.keys[row as usize]).collect();
+        for ((row, key), place) in missing.into_iter().zip(&keys).zip(self.entries.find(&keys)?) {
+            item.places[row as usize] = place;
+            match self.settled(item, row)? {
+                true => drop(self.in_flight.remove(key)),
+                false => item.missing.push(row),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether a row has its result, stored at its place, or failed for now.
+    fn settled(&self, item: &mut Item, row: u32) -> Result<bool, Error> {
+        let (key, place) = (&item.keys[row as usize], &mut item.places[row as usize]);
+        match self.quarantine.judge(key, *place) {
+            Ok(found) => {
+                self.stage.tally.hits.fetch_add(found.is_some().into(), Ordering::Relaxed);
+                Ok(found.is_some())
+            }
+            Err(failed) => {
+                *place = None;
+                let stays = !self.tries_again(key);
+                if stays {
+                    let id = item.batch.ids().value(row as usize).to_owned();
+                    self.stage.failed(Failed { id, ..failed })?;
+                }
+                Ok(stays)
+            }
+        }
     }
 
     /// Whether a row in quarantine is tried in this run: when asked to, once, and where rows that fail are not set aside.
-    fn tries_again(&self, key: &Digest, force: bool) -> bool {
-        let asked = force || self.stage.shared.options.retry_quarantined;
+    fn tries_again(&self, key: &Digest) -> bool {
+        let asked = self.forced || self.stage.shared.options.retry_quarantined;
         (asked || self.stage.stage.on_error == OnError::Fail) && !self.quarantine.tried_now(key)
     }
 

@@ -29,6 +29,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use crate::cache::Cache;
 use crate::cache::live::Live;
@@ -54,6 +55,8 @@ pub struct Options {
     pub retry_quarantined: bool,
     /// Set it to stop the run.
     pub interrupt: Arc<AtomicBool>,
+    /// Longest that a computed row waits to become durable; 2 seconds where nothing is said.
+    pub commit_every: Option<Duration>,
 }
 
 /// A state folder: cache, memo and runs.

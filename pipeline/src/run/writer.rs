@@ -17,7 +17,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Event;
 
-/// Longest that a computed row waits to become durable.
+/// Longest that a computed row waits to become durable, where the options say nothing.
 const AGE: Duration = Duration::from_secs(2);
 /// Most bytes that wait.
 const BYTES: usize = 64 << 20;
@@ -39,6 +39,7 @@ pub struct Item {
 /// Collects computed rows of one map stage.
 pub struct Writer<'a> {
     map: &'a MapRun<'a>,
+    age: Duration,
     ids: Vec<String>,
     keys: Vec<Digest>,
     inputs: Vec<Digest>,
@@ -54,6 +55,7 @@ impl<'a> Writer<'a> {
         let columns = vec![Vec::new(); map.entries.fields().len()];
         Writer {
             map,
+            age: map.stage.shared.options.commit_every.unwrap_or(AGE),
             ids: Vec::new(),
             keys: Vec::new(),
             inputs: Vec::new(),
@@ -64,24 +66,31 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Takes messages until the sender is gone, however that came; what was computed is committed in any case.
+    /// Takes messages until the sender is gone. After an error it stops the run and goes on committing: what was computed is
+    /// kept, however the run ends.
     pub fn run(mut self, messages: Receiver<ToWrite>) -> Result<(), Error> {
+        let mut first = Ok(());
         loop {
-            let wait = self.since.map_or(AGE, |since| AGE.saturating_sub(since.elapsed()));
-            match messages.recv_timeout(wait) {
-                Ok(ToWrite::Flush(item)) => self.waiting.push_back(item),
-                Ok(ToWrite::Made(made)) => self.add(made)?,
-                Err(RecvTimeoutError::Timeout) => {}
+            let wait = self.since.map_or(self.age, |since| self.age.saturating_sub(since.elapsed()));
+            let mut done = match messages.recv_timeout(wait) {
+                Ok(ToWrite::Flush(item)) => {
+                    self.waiting.push_back(item);
+                    Ok(())
+                }
+                Ok(ToWrite::Made(made)) => self.add(made),
+                Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => break,
-            }
-            let due = self.bytes >= BYTES || self.since.is_some_and(|since| since.elapsed() >= AGE);
+            };
+            let due = self.bytes >= BYTES || self.since.is_some_and(|since| since.elapsed() >= self.age);
             if due || self.since.is_none() {
-                self.commit()?;
-                self.send_on()?;
+                done = done.and(self.commit()).and_then(|()| self.send_on());
+            }
+            if first.is_ok() && done.is_err() {
+                self.map.stage.shared.control.fail();
+                first = done;
             }
         }
-        self.commit()?;
-        self.send_on()
+        first.and(self.commit()).and_then(|()| self.send_on())
     }
 
     fn add(&mut self, made: Made) -> Result<(), Error> {
@@ -100,10 +109,7 @@ impl<'a> Writer<'a> {
         for RowFailure { id, key, error, tries } in failures {
             let hides = self.map.entries.find(&[key])?[0].is_some();
             let failed = self.map.quarantine.add(key, &id, &error, tries, hides);
-            self.map.stage.failed(failed).inspect_err(|_| {
-                // What came before the row that stops the stage is kept.
-                let _ = self.commit();
-            })?;
+            self.map.stage.failed(failed)?;
         }
         self.map.stage.progress();
         Ok(())
@@ -127,17 +133,19 @@ impl<'a> Writer<'a> {
         let inputs = std::mem::take(&mut self.inputs);
         let rows = keys.len() as u64;
         let stage = self.map.stage;
-        let forced = stage.shared.options.force.contains(&stage.stage.name);
-        let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, forced)?;
+        let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, self.map.forced)?;
         stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows, bytes });
         Ok(())
     }
 
     fn send_on(&mut self) -> Result<(), Error> {
         while let Some(item) = self.waiting.pop_front() {
-            item.missing.iter().for_each(|&row| {
-                self.map.in_flight.remove(&item.keys[row as usize]);
-            });
+            // What is computed although its value is known stays in flight, so that it happens once a run.
+            if !self.map.forced {
+                item.missing.iter().for_each(|&row| {
+                    self.map.in_flight.remove(&item.keys[row as usize]);
+                });
+            }
             self.map.emit(item)?;
         }
         Ok(())
