@@ -140,11 +140,13 @@ impl Record {
                 artifacts.push(
                     json!({ "name": name, "digest": digest.to_string(), "path": cache.blob_path(*digest) }),
                 );
-                if name == "metrics"
-                    && let Some(bytes) = cache.blob(*digest)?
-                    && let Ok(value) = serde_json::from_slice::<Value>(&bytes)
-                {
-                    metrics.insert(stage.name.clone(), value);
+                if name == "metrics" {
+                    let path = cache.blob_path(*digest);
+                    let gone = || Error::Damaged { path, what: "metrics are gone or damaged".into() };
+                    let bytes = cache.blob(*digest)?.ok_or_else(gone)?;
+                    if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
+                        metrics.insert(stage.name.clone(), value);
+                    }
                 }
             }
             let (entries, segments) = tally.entries.get().cloned().unzip();
