@@ -8,8 +8,8 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{FieldRef, Schema};
 use serde_json::Value;
 
-use super::lists;
 use super::record::Record;
+use super::{lists, verify};
 use crate::batch::string_column;
 use crate::cache::Cache;
 use crate::cache::entries::{Entries, Place};
@@ -190,11 +190,15 @@ fn gone(what: String, folder: &str) -> Error {
     Error::Damaged { path: folder.to_owned(), what: format!("{what} was there and is gone") }
 }
 
-/// The fields of stored rows, read from the first segment.
+/// The fields of stored rows, read from the smallest segment. All of it is checked before: a type that is wrong there would
+/// make the values of every segment look damaged.
 fn stored_fields(cache: &Cache, folder: &str) -> Result<Vec<FieldRef>, Error> {
-    let Some(item) = cache.list(folder)?.into_iter().find(|item| item.name.ends_with(".parquet")) else {
-        return Ok(Vec::new());
-    };
+    let items = cache.list(folder)?;
+    let segments = items.iter().filter(|item| item.name.ends_with(".parquet"));
+    let Some(item) = segments.min_by_key(|item| item.size) else { return Ok(Vec::new()) };
     let path = format!("{folder}/{}", item.name);
+    if !verify::segment(cache, &path)? {
+        return Err(Error::Damaged { path, what: "its content is not what was written".into() });
+    }
     Segment::new(cache.read(&path)?).fields().map_err(|error| cache.damaged(&path, &error.to_string()))
 }

@@ -70,6 +70,13 @@ pub fn verify(
     Ok(Verified { files: files.into_inner(), bytes: bytes.into_inner(), damage: cache.take_damage() })
 }
 
+/// Checks one segment and its sidecar; whether it is there and whole.
+pub(super) fn segment(cache: &Cache, path: &str) -> Result<bool, Error> {
+    let sidecar = cache.size(&path.replace(".parquet", ".keys"))?.is_some();
+    Task { path: path.to_owned(), size: 0, kind: Kind::Segment { sidecar } }.check(cache)?;
+    Ok(cache.size(path)?.is_some())
+}
+
 fn tasks(cache: &Cache) -> Result<Vec<Task>, Error> {
     let mut tasks = Vec::new();
     for folder in folders(cache, "v1/rows")? {
