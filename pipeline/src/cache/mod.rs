@@ -24,6 +24,7 @@ mod places;
 pub mod segment;
 pub mod sidecar;
 pub mod storage;
+pub(crate) mod unharmed;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -12,11 +12,13 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
+use parquet::errors::ParquetError;
 use parquet::file::metadata::PageIndexPolicy;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use super::sidecar;
+use super::unharmed::unharmed;
 use crate::batch::string_column;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
@@ -136,7 +138,7 @@ impl Segment {
         let Ok(field) = schema.field_with_name("key_inputs") else {
             return Ok(vec![Vec::new(); rows.len()]);
         };
-        let DataType::FixedSizeBinary(width @ 1..) = *field.data_type() else {
+        let DataType::FixedSizeBinary(width @ 16..) = *field.data_type() else {
             return Ok(vec![Vec::new(); rows.len()]);
         };
         let digests = self.digests("key_inputs", rows)?;
@@ -144,7 +146,10 @@ impl Segment {
     }
 
     fn rows(&self) -> Result<u32, Error> {
-        Ok(self.metadata()?.metadata().file_metadata().num_rows() as u32)
+        let rows = self.metadata()?.metadata().file_metadata().num_rows();
+        // A key is 16 bytes in the file.
+        let found = u32::try_from(rows).ok().filter(|_| rows as usize <= self.bytes.len() / 16);
+        found.ok_or_else(|| ParquetError::General(format!("it cannot hold {rows} rows")).into())
     }
 
     /// A column of digests, all values one after the other.
@@ -161,15 +166,17 @@ impl Segment {
     }
 
     fn column(&self, name: &str, rows: &[u32]) -> Result<ArrayRef, Error> {
+        unharmed(|| self.decode(name, rows))
+    }
+
+    fn decode(&self, name: &str, rows: &[u32]) -> Result<ArrayRef, Error> {
         let metadata = self.metadata()?;
         let total = self.rows()? as usize;
         let mut wanted = rows.to_vec();
         wanted.sort_unstable();
         wanted.dedup();
         if wanted.last().is_some_and(|&last| last as usize >= total) {
-            return Err(
-                parquet::errors::ParquetError::General("a row beyond the end of the segment".into()).into()
-            );
+            return Err(ParquetError::General("a row beyond the end of the segment".into()).into());
         }
         let builder =
             ParquetRecordBatchReaderBuilder::new_with_metadata(self.bytes.clone(), metadata.clone());
@@ -184,9 +191,7 @@ impl Segment {
         let schema = match batches.first() {
             Some(batch) => batch.schema(),
             None => {
-                return Err(
-                    parquet::errors::ParquetError::General(format!("no rows of column `{name}`")).into()
-                );
+                return Err(ParquetError::General(format!("no rows of column `{name}`")).into());
             }
         };
         let values = concat_batches(&schema, &batches)?.column(0).clone();
@@ -201,10 +206,8 @@ impl Segment {
         if let Some(metadata) = self.metadata.get() {
             return Ok(metadata);
         }
-        let metadata = ArrowReaderMetadata::load(
-            &self.bytes,
-            ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional),
-        )?;
+        let options = ArrowReaderOptions::new().with_page_index_policy(PageIndexPolicy::Optional);
+        let metadata = unharmed(|| Ok(ArrowReaderMetadata::load(&self.bytes, options)?))?;
         Ok(self.metadata.get_or_init(|| metadata))
     }
 }

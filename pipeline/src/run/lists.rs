@@ -11,6 +11,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::cache::Cache;
+use crate::cache::unharmed::unharmed;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 use crate::tensor;
@@ -127,8 +128,10 @@ pub(super) fn whole(path: &str, bytes: Bytes) -> bool {
 }
 
 fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
-    reader.map(|batch| tensor::batch_from_disk(&batch?)).collect()
+    unharmed(|| {
+        let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)?.build()?;
+        reader.map(|batch| tensor::batch_from_disk(&batch?)).collect()
+    })
 }
 
 fn path(name: &str) -> String {
