@@ -1,0 +1,400 @@
+//! Every file of a cache damaged in every way, one at a time: is it found, told and moved aside, are only its rows computed
+//! again, and is the result the same?
+
+mod proof;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use affectflow_pipeline::Error;
+use affectflow_pipeline::cache::segment::Segment;
+use affectflow_pipeline::run::lists;
+use affectflow_pipeline::run::record::Record;
+use affectflow_pipeline::run::{Options, State};
+use arrow::array::AsArray;
+use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use proof::damage::{Damage, copy, files, folder};
+use proof::{Computed, Outcome, Project, hook, registry, seed};
+use rand::{Rng, SeedableRng};
+use rand_chacha::ChaCha8Rng;
+
+const STAGES: &str = "
+      in:    { kind: folder, config: { path: photos } }
+      one:   { kind: mix, quarantine_threshold: 1, config: { from: [value, file], to: one, length: 120, fails: 9, rows_per_call: 5, pause: 1500 } }
+      some:  { kind: pick, config: { by: one, drops: 7 } }
+      two:   { kind: mix, config: { from: [one], to: two, vector: true, rows_per_call: 8 } }
+      table: { kind: tally, config: { of: [two], to: rank, gives: weights } }
+      three: { kind: mix, config: { from: [one, rank], to: three } }
+      tell:  { kind: tally, config: { of: [three], to: place, needs: weights } }
+      read:  { kind: mix, config: { from: [file, one, two, rank, three, place], to: all, salt: SALT } }
+";
+
+/// What a loss of that file, as such, is not told of, and why that is right.
+const SILENT: [(&str, &str, &str); 6] = [
+    ("delete", ".keys", "rebuilt from its segment"),
+    ("delete", ".failed", "its rows are tried again"),
+    ("delete", "v1/tables/", "what nobody remembers cannot be missed: the table is computed again"),
+    ("delete", "v1/lists/", "written again by the run that lists the same rows"),
+    ("delete", "v1/identities/", "only explains, and is written again"),
+    ("", "files.memo", "a line that is wrong or missing costs reading a file"),
+];
+
+/// A cache to damage, and what its files hold.
+struct Whole {
+    folder: tempfile::TempDir,
+    /// Outcomes by salt.
+    outcomes: BTreeMap<&'static str, Outcome>,
+    /// For each file the computations that its loss costs.
+    costs: BTreeMap<PathBuf, BTreeSet<(String, String)>>,
+    /// The files of the cache, relative to it.
+    files: Vec<PathBuf>,
+    /// What belongs to the last stage alone: a run with another salt does not look at it.
+    last: Vec<String>,
+}
+
+fn project(folder: &Path, salt: &str) -> Project {
+    let project = Project::at(folder);
+    project.pipeline(&STAGES.replace("SALT", salt));
+    project
+}
+
+impl Whole {
+    fn new() -> Self {
+        let folder = folder();
+        let first = project(folder.path(), "first");
+        let row = |n: usize| (format!("r{n:02}"), format!("value {n}"), String::new());
+        first.source("photos", &(0..20).map(row).collect::<Vec<_>>());
+        let options = Options { commit_every: Some(Duration::from_millis(4)), ..Options::default() };
+        let ran = first.run("state", &options);
+        let whole = ran.outcome().unwrap();
+        assert_eq!(whole.outcome, "quarantined");
+        let cache = folder.path().join("state/cache");
+        // What becomes of the marker of the format is proved in `formats.rs`.
+        let files: Vec<PathBuf> =
+            files(&cache).into_iter().filter(|file| !file.ends_with("format")).collect();
+        let costs = files.iter().map(|file| (file.clone(), cost(&cache, file, &ran.record, &ran.computed)));
+        let costs = costs.collect();
+        let second = project(folder.path(), "second").run("other", &Options::default()).outcome().unwrap();
+        let outcomes = [("first", whole), ("second", second)].into();
+        let said = &ran.record.stages["read"];
+        let lists = said["lists"].as_array().unwrap();
+        let last = lists
+            .iter()
+            .chain([&said["entries"], &said["key"]])
+            .map(|name| name.as_str().unwrap().to_owned())
+            .collect();
+        Whole { folder, outcomes, costs, files, last }
+    }
+
+    /// The project with its cache, in a folder of its own.
+    fn copy(&self) -> tempfile::TempDir {
+        let folder = folder();
+        copy(&self.folder.path().join("state"), &folder.path().join("state"));
+        folder
+    }
+
+    fn project(&self, folder: &Path, salt: &str) -> Project {
+        let project = project(folder, salt);
+        let sources = self.folder.path().join("photos");
+        project.pipeline(&STAGES.replace("SALT", salt).replace("photos", sources.to_str().unwrap()));
+        project
+    }
+}
+
+/// The computations (stage and row) that the loss of a file costs at most.
+fn cost(cache: &Path, file: &Path, record: &Record, computed: &[Computed]) -> BTreeSet<(String, String)> {
+    let path = file.to_str().unwrap();
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    let of_stage = |stage: &str, wanted: &dyn Fn(&Computed) -> bool| {
+        let own = computed.iter().filter(|one| one.stage == stage && wanted(one));
+        own.map(|one| (one.stage.clone(), one.id.clone())).collect::<BTreeSet<_>>()
+    };
+    let ids: BTreeSet<String> = match file.extension().and_then(|end| end.to_str()) {
+        Some("parquet" | "keys") => ids(&cache.join(file).with_extension("parquet")),
+        _ => BTreeSet::new(),
+    };
+    let mut found = BTreeSet::new();
+    for (stage, said) in &record.stages {
+        let entries = said["entries"].as_str().unwrap_or("none");
+        let table = said["shape"] == "table";
+        let artifact = said["artifacts"].as_array().is_some_and(|all| all.iter().any(|a| a["path"] == path));
+        let entry = entries.trim_start_matches("v1/rows/");
+        if table && (artifact || path.contains(entry)) {
+            found.extend(of_stage(stage, &|_| true));
+        } else if path.starts_with(entries) && path.ends_with(".failed") {
+            let text = fs::read_to_string(cache.join(file)).unwrap();
+            found.extend(of_stage(stage, &|one| text.contains(&format!("{:?}", one.id))));
+        } else if path.starts_with(entries) && !name.is_empty() {
+            found.extend(of_stage(stage, &|one| ids.contains(&one.id)));
+        }
+    }
+    found
+}
+
+fn ids(segment: &Path) -> BTreeSet<String> {
+    let bytes = bytes::Bytes::from(fs::read(segment).unwrap());
+    let batches = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+    let ids = |batch: arrow::array::RecordBatch| {
+        let column = batch.column_by_name("id").unwrap().as_string::<i32>().clone();
+        column.iter().map(|id| id.unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    batches.flat_map(|batch| ids(batch.unwrap())).collect()
+}
+
+fn silent(damage: &str, path: &str) -> bool {
+    SILENT.iter().any(|(how, what, _)| (how.is_empty() || damage == *how) && path.contains(what))
+}
+
+/// What became of one damage.
+#[derive(Default)]
+struct Found {
+    told: bool,
+    computed: usize,
+}
+
+/// Damages one file, runs until all is well, and checks everything.
+fn endure(whole: &Whole, file: &Path, damage: &Damage, salt: &'static str) -> Result<Found, String> {
+    let folder = whole.copy();
+    let cache = folder.path().join("state/cache");
+    let before = fs::read(cache.join(file)).unwrap();
+    damage.apply(&cache.join(file));
+    let damaged = fs::read(cache.join(file)).ok();
+    if damaged.as_ref() == Some(&before) {
+        return Ok(Found::default());
+    }
+    let project = whole.project(folder.path(), salt);
+    let mut told = Vec::new();
+    let mut computed = Vec::new();
+    let mut outcome = None;
+    for _ in 0..3 {
+        let ran = project.run("state", &Options::default());
+        told.extend(ran.warnings());
+        computed.extend(ran.computed.iter().cloned());
+        ran.result.as_ref().map_err(|error| format!("the run fails: {error}"))?;
+        match ran.outcome() {
+            Ok(found) => {
+                outcome = Some(found);
+                break;
+            }
+            Err(error @ Error::Damaged { .. }) => told.push(error.to_string()),
+            Err(error) => return Err(format!("the export fails: {error}")),
+        }
+    }
+    let mut outcome = outcome.ok_or_else(|| format!("three runs do not mend it: {told:?}"))?;
+    outcome.attempts.clear();
+    let mut expected = whole.outcomes[salt].clone();
+    expected.attempts.clear();
+    if let Some(difference) = outcome.differs(&expected) {
+        return Err(format!("another result: {difference}"));
+    }
+    let cost = &whole.costs[file];
+    // The last stage reads everything: with another salt it computes all its rows once.
+    let free = |one: &Computed| salt == "second" && one.stage == "read";
+    let mut once = BTreeSet::new();
+    let stranger = computed.iter().find(|one| {
+        !once.insert((&one.stage, &one.id))
+            || !(free(one) || cost.contains(&(one.stage.clone(), one.id.clone())))
+    });
+    if let Some(one) = stranger {
+        return Err(format!("computes {one:?}, which the file does not hold, or twice"));
+    }
+    let name = file.file_stem().unwrap().to_str().unwrap();
+    // Of a file that is gone tells whoever names it, perhaps by another name.
+    let told = told.iter().any(|line| line.contains(name) || damaged.is_none());
+    let aside = files(&cache.join("aside"))
+        .iter()
+        .any(|aside| fs::read(cache.join("aside").join(aside)).ok() == damaged);
+    if told && damaged.is_some() && !aside {
+        return Err("the damaged bytes are not kept in aside/".into());
+    }
+    // Parquet has bits that no reader looks at; that they are another is what `cache verify` finds.
+    let unread = damage.name() == "flip" && file.extension().is_some_and(|end| end == "parquet");
+    if !told && !unread && !silent(damage.name(), file.to_str().unwrap()) {
+        return Err("nothing is told".into());
+    }
+    let again = project.run("state", &Options::default());
+    if !again.computed.is_empty() || !again.warnings().is_empty() {
+        return Err(format!("not at rest afterwards: {:?} {:?}", again.computed, again.warnings()));
+    }
+    Ok(Found { told, computed: computed.len() })
+}
+
+#[test]
+fn every_file_damaged_in_every_way() {
+    let seed = seed();
+    println!("seed {seed}");
+    let whole = Whole::new();
+    let mut cases = Vec::new();
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    for file in &whole.files {
+        let alike =
+            whole.files.iter().filter(|other| *other != file && other.extension() == file.extension());
+        let alike: Vec<&PathBuf> =
+            alike.filter(|other| other.components().nth(1) == file.components().nth(1)).collect();
+        let other = (!alike.is_empty()).then(|| alike[random.random_range(0..alike.len())]);
+        let other = other.map(|other| fs::read(whole.folder.path().join("state/cache").join(other)).unwrap());
+        let places = if file.extension().is_some_and(|end| end == "parquet") { 4 } else { 16 };
+        for damage in Damage::all(&mut random, places, other) {
+            let unread = whole.last.iter().any(|name| file.to_str().unwrap().contains(name));
+            for salt in ["first", "second"].into_iter().filter(|salt| *salt == "first" || !unread) {
+                cases.push((file.clone(), damage.clone(), salt));
+            }
+        }
+    }
+    let (next, told, computed) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let broken = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                while let Some((file, damage, salt)) = cases.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    match endure(&whole, file, damage, salt) {
+                        Ok(found) => {
+                            told.fetch_add(found.told.into(), Ordering::Relaxed);
+                            computed.fetch_add(found.computed, Ordering::Relaxed);
+                        }
+                        Err(what) => {
+                            broken
+                                .lock()
+                                .unwrap()
+                                .push(format!("{} {damage:?} {salt}: {what}", file.display()));
+                        }
+                    }
+                }
+            });
+        }
+    });
+    println!(
+        "{} files, {} damages: {} told, {} computations again",
+        whole.files.len(),
+        cases.len(),
+        told.into_inner(),
+        computed.into_inner()
+    );
+    let broken = broken.into_inner().unwrap();
+    assert!(broken.is_empty(), "{} of {}:\n{}", broken.len(), cases.len(), broken.join("\n"));
+}
+
+#[test]
+fn a_sidecar_is_rebuilt_from_its_segment_byte_for_byte() {
+    let whole = Whole::new();
+    let folder = whole.copy();
+    let cache = folder.path().join("state/cache");
+    let sidecars: Vec<&PathBuf> =
+        whole.files.iter().filter(|f| f.extension().is_some_and(|end| end == "keys")).collect();
+    assert!(sidecars.len() > 7, "{} sidecars", sidecars.len());
+    sidecars.iter().for_each(|file| fs::remove_file(cache.join(file)).unwrap());
+    let ran = whole.project(folder.path(), "first").run("state", &Options::default());
+    assert_eq!((ran.computed, ran.result.is_ok()), (Vec::new(), true));
+    for file in sidecars {
+        let written = fs::read(whole.folder.path().join("state/cache").join(file)).unwrap();
+        assert!(fs::read(cache.join(file)).unwrap() == written, "{}", file.display());
+    }
+}
+
+#[test]
+fn damage_between_look_up_and_read() {
+    let seed = seed();
+    println!("seed {seed}");
+    let mut random = ChaCha8Rng::seed_from_u64(seed);
+    let whole = Whole::new();
+    let (mut cases, mut repaired) = (0, 0);
+    for file in whole.files.iter().filter(|file| file.starts_with("v1/rows") || file.starts_with("v1/blobs"))
+    {
+        for damage in Damage::while_running(&mut random) {
+            cases += 1;
+            match strike(&whole, file, &damage) {
+                Ok(runs) => repaired += runs,
+                Err(what) => panic!("{} {damage:?}: {what}", file.display()),
+            }
+        }
+    }
+    println!("{cases} files damaged during a run, {repaired} further runs to export all");
+}
+
+/// A run in which every stage but the last has looked up its rows when the file is damaged, and none has read them. Says
+/// how many runs more it took until everything could be exported.
+fn strike(whole: &Whole, file: &Path, damage: &Damage) -> Result<usize, String> {
+    let folder = whole.copy();
+    let project = whole.project(folder.path(), "second");
+    let pipeline = folder.path().join("pipelines.yaml");
+    let text = fs::read_to_string(&pipeline).unwrap();
+    fs::write(pipeline, text.replace("      read:", "      hook:  { kind: hook }\n      read:")).unwrap();
+    let target = folder.path().join("state/cache").join(file);
+    let (done, wanted) = (AtomicBool::new(false), damage.clone());
+    let strike = move || {
+        if !done.swap(true, Ordering::Relaxed) {
+            wanted.apply(&target);
+        }
+    };
+    let mut registry = registry(&project.ledger);
+    registry.add(hook::Hook(Arc::new(strike)));
+    for runs in 0..3 {
+        let ran = project.run_with("state", &[], &Options::default(), &registry);
+        ran.result.as_ref().map_err(|error| error.to_string())?;
+        let mut outcome = match ran.outcome() {
+            Err(Error::Damaged { .. }) => continue,
+            found => found.map_err(|error| error.to_string())?,
+        };
+        outcome.rows.remove("hook");
+        outcome.artifacts.remove("hook");
+        outcome.attempts.clear();
+        let mut expected = whole.outcomes["second"].clone();
+        expected.attempts.clear();
+        return outcome.differs(&expected).map_or(Ok(runs), Err);
+    }
+    Err("three runs do not mend it".into())
+}
+
+#[test]
+fn every_bit_of_a_segment_and_of_a_list() {
+    let whole = Whole::new();
+    let cache = whole.folder.path().join("state/cache");
+    let smallest = |part: &str| {
+        let parquet = whole
+            .files
+            .iter()
+            .filter(|f| f.starts_with(part) && f.extension().is_some_and(|end| end == "parquet"));
+        parquet.min_by_key(|file| fs::metadata(cache.join(file)).unwrap().len()).unwrap()
+    };
+    let bytes = fs::read(cache.join(smallest("v1/rows"))).unwrap();
+    let fields = Segment::new(bytes.clone().into()).fields().unwrap();
+    let sidecar = |bytes: Vec<u8>| Segment::new(bytes.into()).rebuild_sidecar(&fields).ok();
+    let written = sidecar(bytes.clone()).unwrap();
+    let found =
+        (0..bytes.len() * 8).filter(|&bit| sidecar(flipped(&bytes, bit)) != Some(written.clone())).count();
+    println!("a segment: {found} of {} flipped bits found", bytes.len() * 8);
+    assert_eq!(found, bytes.len() * 8, "a sidecar holds the digest of its segment");
+
+    let list = smallest("v1/lists");
+    let name = list.file_stem().unwrap().to_str().unwrap().to_owned();
+    let bytes = fs::read(cache.join(list)).unwrap();
+    let folder = folder();
+    let state = State::open(folder.path());
+    fs::create_dir_all(state.cache.root().join("v1/lists")).unwrap();
+    let read = |bytes: &[u8]| {
+        fs::write(state.cache.root().join(list), bytes).unwrap();
+        lists::read(&state.cache, std::slice::from_ref(&name))
+    };
+    let written = read(&bytes).unwrap();
+    let mut found = 0;
+    for bit in 0..bytes.len() * 8 {
+        match read(&flipped(&bytes, bit)) {
+            // Bits that say nothing of the rows.
+            Ok(rows) => assert_eq!(rows, written, "bit {bit}"),
+            Err(Error::Damaged { .. }) => found += 1,
+            Err(error) => panic!("bit {bit}: {error}"),
+        }
+    }
+    println!("a list: {found} of {} flipped bits found", bytes.len() * 8);
+    assert!(found > bytes.len());
+}
+
+fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
+    let mut bytes = bytes.to_vec();
+    bytes[bit / 8] ^= 1 << (bit % 8);
+    bytes
+}
