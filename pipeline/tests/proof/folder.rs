@@ -67,27 +67,28 @@ impl Source for FolderOptions {
             let mut digests = FixedSizeBinaryBuilder::new(16);
             let mut kept = Vec::new();
             for ((row, file), digest) in chunk.iter().zip(&files).zip(cx.digest_files(&files)) {
+                let id = format!("{dataset}/{}", row[0]);
                 match digest {
                     Ok((digest, _)) => {
                         digests.append_value(digest.0)?;
-                        kept.push((
-                            format!("{dataset}/{}", row[0]),
-                            row[1],
-                            row[2],
+                        kept.push([
+                            id,
+                            row[1].to_owned(),
+                            row[2].to_owned(),
                             format!("file:{}", file.display()),
-                        ));
+                        ]);
                     }
-                    Err(_) => failures.push(&format!("{dataset}/{}", row[0]), "no file"),
+                    Err(_) => failures.push(&id, "no file"),
                 }
             }
-            let text = |each: &dyn Fn(&(String, &str, &str, String)) -> String| -> ArrayRef {
-                Arc::new(StringArray::from_iter_values(kept.iter().map(each)))
+            let text = |at: usize| -> ArrayRef {
+                Arc::new(StringArray::from_iter_values(kept.iter().map(|row| &row[at])))
             };
             emit(RecordBatch::try_from_iter([
-                ("id", text(&|row| row.0.clone())),
-                ("value", text(&|row| row.1.to_owned())),
-                ("note", text(&|row| row.2.to_owned())),
-                ("uri", text(&|row| row.3.clone())),
+                ("id", text(0)),
+                ("value", text(1)),
+                ("note", text(2)),
+                ("uri", text(3)),
                 ("file_digest", Arc::new(digests.finish())),
             ])?)?;
         }

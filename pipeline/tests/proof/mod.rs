@@ -14,6 +14,7 @@ pub mod pick;
 pub mod project;
 pub mod tally;
 pub mod text;
+pub mod whole;
 
 use std::sync::Arc;
 
