@@ -112,19 +112,25 @@ impl Quarantine {
 
     /// Takes rows out of quarantine that have succeeded; durable after [`commit`](Self::commit), which comes before their
     /// values are stored. A kill in between costs a retry, and no failure outlives a success.
-    pub fn resolve(&self, keys: &[Digest]) {
+    /// Says whether a failure of one of them hid an older value, before which the new one is to stand.
+    pub fn resolve(&self, keys: &[Digest]) -> bool {
         let mut rows = self.rows();
-        if rows.known.is_empty() {
-            return;
-        }
+        let mut hid = false;
         for key in keys {
             let Some(known) = rows.known.get(key).filter(|known| !known.last.resolved) else { continue };
             let last = &known.last;
+            hid |= last.hides;
             let resolved =
                 Failed { attempts: last.attempts + 1, resolved: true, hides: false, ..last.clone() };
             rows.fresh.push(resolved.clone());
             rows.add(*key, resolved, true);
         }
+        hid
+    }
+
+    /// Whether there is something to commit.
+    pub fn pending(&self) -> bool {
+        !self.rows().fresh.is_empty()
     }
 
     /// Writes what was added since the last commit.

@@ -45,6 +45,8 @@ pub struct Writer<'a> {
     inputs: Vec<Digest>,
     columns: Vec<Vec<ArrayRef>>,
     bytes: usize,
+    /// Whether some of the rows are to stand before older ones of their key.
+    newest: bool,
     since: Option<Instant>,
     waiting: VecDeque<Item>,
 }
@@ -61,6 +63,7 @@ impl<'a> Writer<'a> {
             inputs: Vec::new(),
             columns,
             bytes: 0,
+            newest: false,
             since: None,
             waiting: VecDeque::new(),
         }
@@ -102,7 +105,7 @@ impl<'a> Writer<'a> {
             slot.push(column);
         }
         self.bytes += ids.iter().map(|id| id.len() + 40).sum::<usize>();
-        self.map.quarantine.resolve(&keys);
+        self.newest |= self.map.quarantine.resolve(&keys);
         self.ids.extend(ids);
         self.inputs.extend(inputs);
         self.keys.extend(keys);
@@ -118,11 +121,14 @@ impl<'a> Writer<'a> {
     fn commit(&mut self) -> Result<(), Error> {
         self.since = None;
         self.bytes = 0;
+        if self.keys.is_empty() && !self.map.quarantine.pending() {
+            return Ok(());
+        }
+        self.map.stage.unchanged()?;
         self.map.quarantine.commit()?;
         if self.keys.is_empty() {
             return Ok(());
         }
-        self.map.stage.unchanged()?;
         let mut columns = Vec::with_capacity(self.columns.len());
         for parts in &mut self.columns {
             let parts = std::mem::take(parts);
@@ -133,7 +139,8 @@ impl<'a> Writer<'a> {
         let inputs = std::mem::take(&mut self.inputs);
         let rows = keys.len() as u64;
         let stage = self.map.stage;
-        let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, self.map.forced)?;
+        let newest = std::mem::take(&mut self.newest) || self.map.forced;
+        let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, newest)?;
         stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows, bytes });
         Ok(())
     }
