@@ -1,4 +1,5 @@
-//! What does the engine offer to a stage at work? Artifacts from upstream, digests of files, progress, the stop sign.
+//! What does the engine offer to a stage at work? Artifacts from upstream, digests of files, checkpoints, progress, the stop
+//! sign.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
+use super::checkpoint::Checkpoints;
 use crate::cache::memo::FileMemo;
 use crate::digest::Digest;
 use crate::error::{Error, StageError, StageResult};
@@ -55,6 +57,7 @@ pub struct Context {
     pub(crate) interrupt: Arc<AtomicBool>,
     pub(crate) observer: Arc<dyn Observer>,
     pub(crate) files: Arc<FileMemo>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
 }
 
 impl Context {
@@ -67,6 +70,7 @@ impl Context {
             interrupt: Arc::default(),
             observer: Arc::new(Silent),
             files: Arc::new(FileMemo::default()),
+            checkpoints: Arc::default(),
         }
     }
 
@@ -78,6 +82,11 @@ impl Context {
     /// The same, stopping once the sign is set.
     pub fn stopped_by(self, interrupt: Arc<AtomicBool>) -> Self {
         Context { interrupt, ..self }
+    }
+
+    /// The same, with checkpoints kept there.
+    pub fn checkpointed(self, checkpoints: Arc<Checkpoints>) -> Self {
+        Context { checkpoints, ..self }
     }
 
     /// The device to compute on.
@@ -96,6 +105,33 @@ impl Context {
     /// Fails once the user has asked to stop. Call it at every epoch, or several times a second.
     pub fn check(&self) -> StageResult<()> {
         if self.interrupt.load(Ordering::Relaxed) { Err(StageError::interrupted()) } else { Ok(()) }
+    }
+
+    /// Step and content of the newest checkpoint of this very work, left by a run that was stopped.
+    pub fn checkpoint(&self) -> Option<(u64, Bytes)> {
+        self.checkpoints.newest(|error| self.warn(format!("a checkpoint is passed over: {error}")))
+    }
+
+    /// Whether a checkpoint is worth its time now: seconds have passed since the last one, or the user has asked to stop.
+    pub fn checkpoint_due(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed) || self.checkpoints.due()
+    }
+
+    /// Keeps the whole state of the work after so many steps. Where that fails (a full disk), it is told once and the work
+    /// goes on.
+    pub fn save_checkpoint(&self, step: u64, state: &[u8]) {
+        if let Err(error) = self.checkpoints.save(step, state)
+            && self.checkpoints.first_complaint()
+        {
+            self.warn(format!("a checkpoint could not be saved, the work goes on: {error}"));
+        }
+    }
+
+    /// Removes the checkpoints of this work, which turned out to be of no use to it.
+    pub fn forget_checkpoints(&self) {
+        if let Err(error) = self.checkpoints.clear() {
+            self.warn(format!("old checkpoints stay: {error}"));
+        }
     }
 
     /// Says how far the work is, in `unit`s such as `epochs`.

@@ -3,6 +3,7 @@
 //! Architecture invariant: a row goes downstream only once it is durable, so nothing computed later can depend on a row that
 //! a kill could lose. There is no async runtime.
 
+pub mod checkpoint;
 pub mod context;
 pub mod control;
 pub mod export;

@@ -129,6 +129,7 @@ impl Look<'_> {
             interrupt: Arc::new(AtomicBool::new(false)),
             observer: Arc::new(Silent),
             files: self.state.files.clone(),
+            checkpoints: Arc::default(),
         };
         let mut batches = Vec::new();
         let mut failures = Failures::default();

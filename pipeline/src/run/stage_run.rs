@@ -173,6 +173,7 @@ impl<'a> StageRun<'a> {
             interrupt: shared.options.interrupt.clone(),
             observer: shared.observer.clone(),
             files: shared.state.files.clone(),
+            checkpoints: Arc::default(),
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));
         Ok(StageRun {

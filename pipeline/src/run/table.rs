@@ -9,6 +9,8 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::FieldRef;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Checkpoints;
+use super::context::Context;
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
@@ -113,10 +115,16 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     let force = stage.shared.options.force.contains(&stage.stage.name);
     let found = if force { None } else { TableRecord::newest(cache, entry)? };
     let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };
+    let checkpoints = Arc::new(Checkpoints::of_entry(cache.clone(), entry));
+    if force {
+        checkpoints.clear()?;
+    }
+    let context = stage.context.clone().checkpointed(checkpoints);
     let record = match found {
         Some(record) => record,
-        None => compute(stage, work, &rows, entry)?,
+        None => compute(stage, work, &rows, entry, &context)?,
     };
+    context.forget_checkpoints();
     counter.fetch_add(1, Ordering::Relaxed);
     let _ = stage.tally.artifacts.set(record.digests());
     let _ = stage.tally.entries.set((rows_folder(entry), Some(record.segments.clone())));
@@ -134,11 +142,12 @@ fn compute(
     work: &dyn Table,
     rows: &TableRows,
     entry: Digest,
+    context: &Context,
 ) -> Result<TableRecord, Error> {
     let name = &stage.stage.name;
     let output = {
         let _permission = stage.shared.control.permission(stage.at)?;
-        work.run(rows, &stage.context).map_err(|e| e.into_error(name))?
+        work.run(rows, context).map_err(|e| e.into_error(name))?
     };
     let adds = &stage.stage.planned.adds;
     check_columns(name, adds, &output.columns, rows.len())?;
