@@ -10,6 +10,7 @@ pub mod export;
 pub mod identity;
 pub mod lists;
 mod map;
+mod pack;
 pub mod predict;
 pub mod quarantine;
 pub mod queue;

@@ -102,7 +102,7 @@ pub fn run(stage: &StageRun, work: &dyn Table) -> Result<(), Error> {
     })?;
     stage.clock();
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
-    let rows = rows.declared(&stage.stage.planned.consumes);
+    let rows = rows.declared(&stage.stage.planned.consumes).scratch(stage.shared.state.cache.root());
     if rows.is_empty() {
         return Err(Error::Stage {
             stage: stage.stage.name.clone(),

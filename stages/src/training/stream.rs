@@ -6,6 +6,7 @@
 use affectflow_pipeline::run::table_rows::TableRows;
 
 use super::read;
+use super::roles::Roles;
 
 /// One row of a minibatch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +17,15 @@ pub struct Draw {
     pub random: u64,
 }
 
-/// An endless stream of minibatches.
+/// An endless stream of minibatches. Which rows a minibatch holds follows from its number alone, so nothing of a stream needs
+/// to be kept where training stops.
 pub struct Stream<'a> {
     rows: &'a TableRows,
     pool: Vec<Vec<u32>>,
     seed: [u8; 32],
-    pass: u64,
-    queue: std::vec::IntoIter<Draw>,
     batch: usize,
+    /// The pass drawn from last, and its order.
+    shuffled: Option<(usize, Vec<Draw>)>,
 }
 
 impl<'a> Stream<'a> {
@@ -32,21 +34,18 @@ impl<'a> Stream<'a> {
         Self::of(rows, vec![pool.to_vec()], batch, seed, name)
     }
 
-    /// The same, drawn evenly from the classes that occur.
-    pub fn balanced(
-        rows: &'a TableRows,
-        pool: &[u32],
-        labels: &[u32],
-        batch: usize,
-        seed: u64,
-        name: &str,
-    ) -> Self {
+    /// Minibatches of the rows that teach; where balanced, drawn evenly from the classes that occur.
+    pub fn source(rows: &'a TableRows, roles: &Roles, balanced: bool, batch: usize, seed: u64) -> Self {
+        let (pool, labels) = (&roles.train, &roles.labels);
+        if !balanced {
+            return Self::new(rows, pool, batch, seed, "source");
+        }
         let last = pool.iter().map(|&row| labels[row as usize]).max().unwrap_or(0);
         let class = |class: u32| {
             pool.iter().copied().filter(|&row| labels[row as usize] == class).collect::<Vec<_>>()
         };
         let pools = (0..=last).map(class).filter(|pool| !pool.is_empty()).collect();
-        Self::of(rows, pools, batch, seed, name)
+        Self::of(rows, pools, batch, seed, "source")
     }
 
     fn of(rows: &'a TableRows, pool: Vec<Vec<u32>>, batch: usize, seed: u64, name: &str) -> Self {
@@ -54,14 +53,7 @@ impl<'a> Stream<'a> {
         hasher.update(&seed.to_le_bytes()).update(name.as_bytes());
         let size: usize = pool.iter().map(Vec::len).sum();
         let seed = *hasher.finalize().as_bytes();
-        Stream {
-            rows,
-            pool,
-            seed,
-            pass: 0,
-            queue: Vec::new().into_iter(),
-            batch: batch.clamp(1, size.max(1)),
-        }
+        Stream { rows, pool, seed, batch: batch.clamp(1, size.max(1)), shuffled: None }
     }
 
     /// Minibatches that make one pass.
@@ -69,43 +61,45 @@ impl<'a> Stream<'a> {
         self.size().div_ceil(self.batch)
     }
 
-    /// The next minibatch; empty only where the pool is.
-    pub fn next_batch(&mut self) -> Vec<Draw> {
-        let mut batch = Vec::with_capacity(self.batch);
-        while batch.len() < self.batch && self.size() > 0 {
-            match self.queue.next() {
-                Some(draw) => batch.push(draw),
-                None => {
-                    self.queue = self.shuffled().into_iter();
-                    self.pass += 1;
-                }
-            }
-        }
-        batch
+    /// The minibatch of that number, from 0; empty only where the pool is.
+    pub fn batch(&mut self, number: usize) -> Vec<Draw> {
+        let pass = self.quota() * self.pool.len();
+        let places = number * self.batch..(number + 1) * self.batch;
+        places.filter(|_| pass > 0).map(|place| self.pass(place / pass)[place % pass]).collect()
     }
 
     fn size(&self) -> usize {
         self.pool.iter().map(Vec::len).sum()
     }
 
-    fn shuffled(&self) -> Vec<Draw> {
-        let quota = self.size().div_ceil(self.pool.len().max(1));
-        let mut keyed = Vec::with_capacity(self.size() + self.pool.len());
+    /// Draws from each class in a pass.
+    fn quota(&self) -> usize {
+        self.size().div_ceil(self.pool.len().max(1))
+    }
+
+    fn pass(&mut self, pass: usize) -> &[Draw] {
+        let kept = self.shuffled.take().filter(|(shuffled, _)| *shuffled == pass);
+        let order = kept.map_or_else(|| self.shuffle(pass as u64), |(_, order)| order);
+        &self.shuffled.insert((pass, order)).1
+    }
+
+    fn shuffle(&self, pass: u64) -> Vec<Draw> {
+        let quota = self.quota();
+        let mut keyed = Vec::with_capacity(quota * self.pool.len());
         for pool in &self.pool {
-            let mut members: Vec<_> = pool.iter().map(|&row| (self.key(row, 0), row)).collect();
+            let mut members: Vec<_> = pool.iter().map(|&row| (self.key(pass, 0, row), row)).collect();
             members.sort_unstable();
-            let quota = if self.pool.len() == 1 { members.len() } else { quota };
             for (turn, &(_, row)) in members.iter().cycle().take(quota).enumerate() {
-                keyed.push((self.key(row, 1 + (turn / members.len()) as u64), row));
+                keyed.push((self.key(pass, 1 + (turn / members.len()) as u64, row), row));
             }
         }
         keyed.sort_unstable();
         keyed.into_iter().map(|(key, row)| Draw { row, random: key as u64 }).collect()
     }
 
-    fn key(&self, row: u32, turn: u64) -> u128 {
+    fn key(&self, pass: u64, turn: u64, row: u32) -> u128 {
         let mut hasher = blake3::Hasher::new_keyed(&self.seed);
-        hasher.update(&self.pass.to_le_bytes()).update(&turn.to_le_bytes());
+        hasher.update(&pass.to_le_bytes()).update(&turn.to_le_bytes());
         hasher.update(read::id(self.rows, row).as_bytes());
         let hash = hasher.finalize();
         hash.as_bytes()[..16].iter().fold(0, |key, &byte| key << 8 | u128::from(byte))
