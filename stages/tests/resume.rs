@@ -1,4 +1,4 @@
-//! Training that was stopped goes on, from a checkpoint, to the same bits as training that was not.
+//! Training comes to the same bits whether it was stopped and resumed or not, and wherever its columns lie.
 
 mod table;
 
@@ -102,6 +102,16 @@ impl Case {
         assert!(resumed.metrics == whole.metrics, "numbers differ");
         assert!(told.warnings().is_empty(), "{:?}", told.warnings());
         note(&told)
+    }
+}
+
+#[test]
+fn a_pack_on_disk_gives_the_same_bits_as_memory() {
+    for case in [labelling(json!({})), adapting(json!({})), adapting(json!({ "method": "source_only" }))] {
+        let cx = Context::detached(case.artifacts.clone());
+        let outcome = run_on(case.kind, case.options.clone(), &case.rows, &cx, |rows| rows.memory(0));
+        let packed = bytes(&case.rows.project(&[0]).unwrap(), &outcome.unwrap().1);
+        assert!(packed == case.whole().bytes, "{}", case.options);
     }
 }
 

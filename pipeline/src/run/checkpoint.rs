@@ -16,6 +16,8 @@ use crate::error::Error;
 
 /// Least time between two checkpoints: as long as computed rows wait to become durable.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The time between two is at least so many times what the last one took, so that large ones do not slow the work down.
+const PAUSE: u32 = 10;
 /// Checkpoints that stay while the stage works.
 const KEPT: usize = 2;
 
@@ -23,8 +25,9 @@ const KEPT: usize = 2;
 pub struct Checkpoints {
     store: Store,
     interval: Duration,
-    /// When the last one was saved, or the work began.
-    last: Mutex<Instant>,
+    pause: u32,
+    /// When the last one was saved and how long that took; at first, when the work began.
+    last: Mutex<(Instant, Duration)>,
     complained: AtomicBool,
 }
 
@@ -56,19 +59,21 @@ impl Checkpoints {
         Checkpoints {
             store,
             interval: INTERVAL,
-            last: Mutex::new(Instant::now()),
+            pause: PAUSE,
+            last: Mutex::new((Instant::now(), Duration::ZERO)),
             complained: AtomicBool::new(false),
         }
     }
 
-    /// The same, due again so long after the last one.
+    /// The same, due again so long after the last one, however long that took.
     pub fn every(self, interval: Duration) -> Self {
-        Checkpoints { interval, ..self }
+        Checkpoints { interval, pause: 0, ..self }
     }
 
     /// Whether the last one was saved long enough ago.
     pub fn due(&self) -> bool {
-        self.last.lock().unwrap_or_else(|p| p.into_inner()).elapsed() >= self.interval
+        let (end, took) = *self.last.lock().unwrap_or_else(|p| p.into_inner());
+        end.elapsed() >= self.interval.max(took * self.pause)
     }
 
     /// Step and content of the newest whole one. One whose content is not what its name says is moved aside; one that cannot
@@ -97,8 +102,14 @@ impl Checkpoints {
 
     /// Makes one durable under its step, and then removes all but the newest two.
     pub fn save(&self, step: u64, bytes: &[u8]) -> Result<(), Error> {
-        // However it ends: what cannot be saved is not tried again at once.
-        *self.last.lock().unwrap_or_else(|p| p.into_inner()) = Instant::now();
+        let began = Instant::now();
+        let saved = self.put(step, bytes);
+        // However it ended: what cannot be saved is not tried again at once.
+        *self.last.lock().unwrap_or_else(|p| p.into_inner()) = (Instant::now(), began.elapsed());
+        saved
+    }
+
+    fn put(&self, step: u64, bytes: &[u8]) -> Result<(), Error> {
         match &self.store {
             Store::Memory(kept) => {
                 let mut kept = kept.lock().unwrap_or_else(|p| p.into_inner());

@@ -28,9 +28,8 @@ pub struct Pack {
 }
 
 impl Pack {
-    /// An empty pack for so many rows of a tensor column, in a file of that folder. `None` for any other column.
-    pub fn new(field: &FieldRef, rows: usize, folder: &Path) -> Result<Option<Self>, Error> {
-        let Some(width) = tensor::cell_bytes(field) else { return Ok(None) };
+    /// An empty pack for so many rows of a tensor column of `width` bytes a cell, in a file of that folder.
+    pub fn new(field: &FieldRef, width: usize, rows: usize, folder: &Path) -> Result<Self, Error> {
         let create = || {
             fs::create_dir_all(folder)?;
             let file = tempfile::tempfile_in(folder)?;
@@ -38,13 +37,7 @@ impl Pack {
             Ok(file)
         };
         let file = create().map_err(Error::io("write a pack in", folder))?;
-        Ok(Some(Pack {
-            field: field.clone(),
-            folder: folder.to_owned(),
-            file,
-            width,
-            valid: vec![false; rows],
-        }))
+        Ok(Pack { field: field.clone(), folder: folder.to_owned(), file, width, valid: vec![false; rows] })
     }
 
     /// Puts the cells of some rows at their positions in id order.

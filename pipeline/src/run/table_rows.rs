@@ -104,11 +104,11 @@ impl TableRows {
     /// tensors), mapped from a temporary file of the rows in id order.
     pub fn resident(&self, name: &str) -> Result<ArrayRef, Error> {
         let field = Arc::new(self.schema.field_with_name(name)?.clone());
-        let cell = tensor::cell_bytes(&field).unwrap_or(0);
-        if self.len() * cell <= self.memory {
-            return self.column(name);
-        }
-        let Some(mut pack) = Pack::new(&field, self.len(), &self.scratch)? else { return self.column(name) };
+        let cell = match tensor::cell_bytes(&field) {
+            Some(cell) if self.len() * cell > self.memory => cell,
+            _ => return self.column(name),
+        };
+        let mut pack = Pack::new(&field, cell, self.len(), &self.scratch)?;
         // In the order of the parts, which is that of the cache.
         let mut rows: Vec<u32> = (0..self.len() as u32).collect();
         rows.sort_unstable_by_key(|&row| self.order[row as usize]);

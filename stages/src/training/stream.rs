@@ -105,3 +105,71 @@ impl<'a> Stream<'a> {
         hash.as_bytes()[..16].iter().fold(0, |key, &byte| key << 8 | u128::from(byte))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{RecordBatch, StringArray};
+    use arrow::datatypes::{DataType, Field, Schema};
+
+    use super::*;
+
+    const ROWS: usize = 29;
+
+    /// Rows that arrive in the order of `arrival`.
+    fn rows(arrival: impl Iterator<Item = usize>) -> TableRows {
+        let ids = StringArray::from_iter_values(arrival.map(|row| format!("{row:02}")));
+        let schema = Schema::new(vec![Field::new("id", DataType::Utf8, false)]);
+        let batch = RecordBatch::try_new(Arc::new(schema), vec![Arc::new(ids)]).unwrap();
+        TableRows::from_record_batch(&batch).unwrap()
+    }
+
+    /// Rows that teach, a third of class 0 and the others of class 1, with and without balance.
+    fn streams(rows: &TableRows, seed: u64) -> [Stream<'_>; 2] {
+        let train: Vec<u32> = (0..ROWS as u32).collect();
+        let labels = train.iter().map(|row| u32::from(row % 3 > 0)).collect();
+        let roles = Roles { train, val: vec![], target: vec![], is_target: vec![false; ROWS], labels };
+        [false, true].map(|balanced| Stream::source(rows, &roles, balanced, 8, seed))
+    }
+
+    /// Ids and random bits of some minibatches.
+    fn drawn(
+        rows: &TableRows,
+        stream: &mut Stream,
+        numbers: impl Iterator<Item = usize>,
+    ) -> Vec<(String, u64)> {
+        let draws = numbers.flat_map(|number| stream.batch(number)).collect::<Vec<_>>();
+        draws.iter().map(|draw| (read::id(rows, draw.row).to_owned(), draw.random)).collect()
+    }
+
+    #[test]
+    fn seed_number_and_ids_alone_decide_a_minibatch() {
+        let (ascending, permuted) = (rows(0..ROWS), rows((0..ROWS).map(|row| row * 17 % ROWS)));
+        for kind in 0..2 {
+            let first = drawn(&ascending, &mut streams(&ascending, 5)[kind], 0..24);
+            assert_eq!(first, drawn(&permuted, &mut streams(&permuted, 5)[kind], 0..24));
+            assert_ne!(first, drawn(&ascending, &mut streams(&ascending, 6)[kind], 0..24));
+            let mut backwards = drawn(&ascending, &mut streams(&ascending, 5)[kind], (0..24).rev());
+            backwards = backwards.chunks(8).rev().flatten().cloned().collect();
+            assert_eq!(first, backwards, "a minibatch does not know those before it");
+        }
+    }
+
+    #[test]
+    fn a_pass_holds_every_row_and_a_balanced_one_every_class_alike() {
+        let rows = rows(0..ROWS);
+        let [mut plain, mut balanced] = streams(&rows, 5);
+        let draws = drawn(&rows, &mut plain, 0..8);
+        for pass in draws.chunks(ROWS).take(2) {
+            let mut ids: Vec<&str> = pass.iter().map(|(id, _)| id.as_str()).collect();
+            ids.sort_unstable();
+            assert!(ids.iter().enumerate().all(|(row, id)| *id == format!("{row:02}")), "{ids:?}");
+        }
+        assert_ne!(draws[..ROWS], draws[ROWS..2 * ROWS]);
+        let draws: Vec<Draw> = (0..15).flat_map(|number| balanced.batch(number)).collect();
+        for pass in draws.chunks(30) {
+            assert_eq!(pass.iter().filter(|draw| draw.row % 3 == 0).count(), 15);
+        }
+    }
+}
