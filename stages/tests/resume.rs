@@ -86,7 +86,7 @@ impl Case {
         self.train(&Arc::default(), |_| false).0.unwrap()
     }
 
-    /// Stops when asked and goes on; says with which epoch it went on.
+    /// Stops when asked and goes on; says after which epoch it went on.
     #[track_caller]
     fn resumes(
         &self,
@@ -146,7 +146,7 @@ fn resumes_after_every_epoch(case: &Case) {
         for interval in [Duration::ZERO, Duration::from_secs(3600)] {
             let checkpoints = Checkpoints::default().every(interval);
             let at = case.resumes(&whole, checkpoints, epochs_done(epoch));
-            assert_eq!(at, Some(format!("resumes at epoch {}", epoch + 1)));
+            assert_eq!(at, Some(format!("resumes after epoch {epoch}")));
         }
     }
 }
@@ -175,7 +175,7 @@ fn a_stop_within_an_epoch_goes_back_to_the_last_checkpoint() {
     let whole = case.whole();
     let third = |event: &Event| matches!(event, Event::Metric { name, step: Some(2), .. } if name == "pseudo_entropy");
     let at = case.resumes(&whole, Checkpoints::default().every(Duration::ZERO), third);
-    assert_eq!(at.as_deref(), Some("resumes at epoch 3"));
+    assert_eq!(at.as_deref(), Some("resumes after epoch 2"));
     let at = case.resumes(&whole, Checkpoints::default(), third);
     assert!(at.unwrap().starts_with("loss"), "no epoch was worth a checkpoint yet");
 }
@@ -188,7 +188,7 @@ fn patience_counts_across_a_stop() {
     assert!((2..40).contains(&epochs), "{epochs} epochs");
     for epoch in [epochs - 1, epochs] {
         let at = case.resumes(&whole, Checkpoints::default(), epochs_done(epoch));
-        assert_eq!(at, Some(format!("resumes at epoch {}", epoch + 1)));
+        assert_eq!(at, Some(format!("resumes after epoch {epoch}")));
     }
 }
 

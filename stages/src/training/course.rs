@@ -109,12 +109,7 @@ impl Course<'_> {
             self.cx.forget_checkpoints();
             return 0;
         }
-        self.cx.progress(
-            done,
-            Some(self.epochs as u64),
-            "epochs",
-            &format!("resumes at epoch {}", epoch + 1),
-        );
+        self.cx.progress(done, Some(self.epochs as u64), "epochs", &format!("resumes after epoch {done}"));
         epoch
     }
 
