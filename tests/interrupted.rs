@@ -62,6 +62,12 @@ fn checkpoints(project: &Project) -> usize {
     folders.flat_map(files).filter(|file| !file.file_name().to_string_lossy().starts_with('.')).count()
 }
 
+/// The epoch after which the newest run went on.
+fn resumed_after(project: &Project) -> Option<u64> {
+    let events = project.events();
+    events.iter().find_map(|event| event["note"].as_str()?.strip_prefix("resumes after epoch ")?.parse().ok())
+}
+
 #[test]
 fn a_killed_training_goes_on_from_its_checkpoint() {
     // The first checkpoint comes after seconds; on a fast machine few epochs are over by then.
@@ -78,14 +84,7 @@ fn a_killed_training_goes_on_from_its_checkpoint() {
             continue;
         }
         project.run(&whole).expect(0, &[]);
-        let epoch = project.events().iter().filter(|event| at_work(event)).find_map(|event| {
-            event["note"]
-                .as_str()
-                .unwrap()
-                .strip_prefix("resumes after epoch ")
-                .map(|epoch| epoch.parse::<u64>().unwrap())
-        });
-        assert!(epoch > Some(0), "it resumed after epoch {epoch:?}");
+        assert!(resumed_after(&project) > Some(0), "it began anew");
         assert_eq!(checkpoints(&project), 0);
         let other = Project::warm();
         other.run(&whole).expect(0, &[]);
