@@ -9,6 +9,7 @@ use affectflow_pipeline::{Problem, StageError, StageResult, tensor};
 use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type};
 use candle_core::{Device, Tensor};
+use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{FEATURES, KNOWLEDGE, LEVELS};
@@ -234,7 +235,9 @@ impl Values {
     fn narrow(&self, start: usize, length: usize, out: &mut Vec<f32>) {
         match self {
             Values::Half(values) => {
-                out.extend(values.values()[start..start + length].iter().map(|v| v.to_f32()))
+                let from = out.len();
+                out.resize(from + length, 0.0);
+                values.values()[start..start + length].convert_to_f32_slice(&mut out[from..]);
             }
             Values::Single(values) => out.extend_from_slice(&values.values()[start..start + length]),
         }
