@@ -69,9 +69,9 @@ fn stored(folder: &std::path::Path, rows: usize) -> Result<TableRows, Box<dyn Er
         let keys: Vec<Digest> = ids.iter().map(|id| Digest::of(id.as_bytes())).collect();
         let columns = vec![tensor::from_f16(WIDTH, values.collect())?];
         let ids = StringArray::from(ids);
-        entries.commit(&Rows { keys: keys.clone(), ids: ids.clone(), columns })?;
-        let places = entries.find(&keys).into_iter().collect::<Option<Arc<[_]>>>().ok_or("a row is gone")?;
-        let columns = entries.columns(&places).into_iter().map(|(_, column)| column).collect();
+        entries.commit(&Rows { keys: keys.clone(), inputs: Vec::new(), ids: ids.clone(), columns }, false)?;
+        let places = entries.find(&keys)?.into_iter().collect::<Option<Arc<[_]>>>().ok_or("a row is gone")?;
+        let columns = entries.columns(&places)?.into_iter().map(|(_, column)| column).collect();
         parts.push(Batch::new(schema.clone(), ids, columns));
     }
     Ok(TableRows::new(schema, parts, Loader::default())?.memory(0))

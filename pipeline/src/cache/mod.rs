@@ -133,11 +133,6 @@ impl Cache {
         self.storage.size(path).map_err(Error::io("read", self.root.join(path)))
     }
 
-    /// Removes a file; fine where there is none.
-    pub fn remove(&self, path: &str) -> Result<(), Error> {
-        self.storage.remove(path).map_err(Error::io("remove", self.root.join(path)))
-    }
-
     /// What lies in a folder.
     pub fn list(&self, folder: &str) -> Result<Vec<Item>, Error> {
         self.storage.list(folder).map_err(Error::io("list", self.root.join(folder)))

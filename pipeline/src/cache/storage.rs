@@ -34,9 +34,6 @@ pub trait Storage: Send + Sync {
     /// Removes a file; fine where there is none.
     fn remove(&self, path: &str) -> io::Result<()>;
 
-    /// Removes a file; fine where there is none.
-    fn remove(&self, path: &str) -> io::Result<()>;
-
     /// Takes a file out of the store and keeps it under `aside/`; says where.
     fn set_aside(&self, path: &str) -> io::Result<String>;
 }
@@ -177,13 +174,6 @@ impl<F: FileSystem> Storage for Disk<F> {
         match self.files.remove(&self.root.join(path)) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
             removed => removed,
-        }
-    }
-
-    fn remove(&self, path: &str) -> io::Result<()> {
-        match fs::remove_file(self.root.join(path)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-            _ => Ok(()),
         }
     }
 

@@ -87,9 +87,10 @@ impl Checkpoints {
             skipped(error);
             Vec::new()
         });
-        named.iter().rev().find_map(|named| match cache.read(&named.path) {
-            Ok(bytes) if Digest::of(&bytes) == named.digest => Some((named.step, bytes)),
-            Ok(_) => {
+        named.iter().rev().find_map(|named| match cache.find(&named.path) {
+            Ok(None) => None,
+            Ok(Some(bytes)) if Digest::of(&bytes) == named.digest => Some((named.step, bytes)),
+            Ok(Some(_)) => {
                 cache.damaged(&named.path, "its content does not match its digest");
                 None
             }
