@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs;
 use std::process::{Child, Command};
 
 use common::{Project, SMALL};
@@ -51,4 +52,46 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     for stage in ["embed", "perceive", "label", "adapt"] {
         assert_eq!(project.csv(stage), Project::warm().csv(stage), "{stage}");
     }
+}
+
+/// Checkpoints of the cache, half-written ones not counted.
+fn checkpoints(project: &Project) -> usize {
+    let files = |folder: fs::DirEntry| fs::read_dir(folder.path()).unwrap().flatten();
+    let folders =
+        fs::read_dir(project.path(".affectflow/cache/v1/checkpoints")).into_iter().flatten().flatten();
+    folders.flat_map(files).filter(|file| !file.file_name().to_string_lossy().starts_with('.')).count()
+}
+
+/// The epoch after which the newest run went on.
+fn resumed_after(project: &Project) -> Option<u64> {
+    let events = project.events();
+    events.iter().find_map(|event| event["note"].as_str()?.strip_prefix("resumes after epoch ")?.parse().ok())
+}
+
+#[test]
+fn a_killed_training_goes_on_from_its_checkpoint() {
+    // The first checkpoint comes after seconds; on a fast machine few epochs are over by then.
+    for epochs in [60, 240, 960, 3840, 15360] {
+        let epochs = format!("stages.adapt.config.epochs={epochs}");
+        let args = ["--set", &epochs, "--set", "stages.adapt.config.patience=0"];
+        let whole = [&["run", "-q"][..], &args].concat();
+        let project = Project::warm();
+        let at_work = |event: &Value| event["stage"] == "adapt" && event["type"] == "progress";
+        let mut child = project.start(&args, |event| at_work(event) && checkpoints(&project) > 0);
+        signal(&child, "-KILL");
+        child.wait().unwrap();
+        if checkpoints(&project) == 0 {
+            continue;
+        }
+        project.run(&whole).expect(0, &[]);
+        assert!(resumed_after(&project) > Some(0), "it began anew");
+        assert_eq!(checkpoints(&project), 0);
+        let other = Project::warm();
+        other.run(&whole).expect(0, &[]);
+        assert_eq!(project.csv("adapt"), other.csv("adapt"));
+        let artifacts = |project: &Project| project.record()["stages"]["adapt"]["artifacts"].clone();
+        assert_eq!(artifacts(&project), artifacts(&other));
+        return;
+    }
+    panic!("every training was over before its first checkpoint");
 }

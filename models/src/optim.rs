@@ -4,8 +4,11 @@
 //! On the CPU a weight and its two moments are updated in place, one pass each and no copies; sums run in name order, so
 //! equal runs give equal bits.
 
+use std::collections::HashMap;
+
 use candle_core::backprop::GradStore;
 use candle_core::{CpuStorage, DType, InplaceOp2, InplaceOp3, Layout, Result, Tensor, Var, bail};
+use serde::{Deserialize, Serialize};
 
 use crate::parameters::Parameters;
 
@@ -99,8 +102,18 @@ impl Group {
     }
 }
 
+/// Steps taken: what an optimiser carries from step to step beside its moments.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Steps {
+    /// By the optimiser.
+    pub all: usize,
+    /// By each weight, in name order: those in which it had a gradient.
+    pub each: Vec<i32>,
+}
+
 #[derive(Debug)]
 struct Slot {
+    name: String,
     var: Var,
     first: Tensor,
     second: Tensor,
@@ -129,14 +142,44 @@ impl AdamW {
                 bail!("the weight `{name}` is {:?}; only float32 weights are trained", var.dtype())
             }
             let (first, second) = (var.zeros_like()?, var.zeros_like()?);
-            slots.push(Slot { var: var.clone(), first, second, group: group(name), steps: 0 });
+            let (name, group) = (name.to_owned(), group(name));
+            slots.push(Slot { name, var: var.clone(), first, second, group, steps: 0 });
         }
         Ok(Self { config, slots, step: 0 })
     }
 
     /// Steps taken.
-    pub fn steps(&self) -> usize {
-        self.step
+    pub fn steps(&self) -> Steps {
+        Steps { all: self.step, each: self.slots.iter().map(|slot| slot.steps).collect() }
+    }
+
+    /// Both moments of each weight by name. They share memory with the optimiser: the next step changes them.
+    pub fn moments(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        self.slots
+            .iter()
+            .flat_map(|slot| [(first_of(&slot.name), &slot.first), (second_of(&slot.name), &slot.second)])
+    }
+
+    /// Goes on from steps and moments of an optimiser of the same weights; with those of others it fails and stays as it is.
+    pub fn resume(&mut self, steps: &Steps, moments: &HashMap<String, Tensor>) -> Result<()> {
+        if steps.each.len() != self.slots.len() {
+            bail!("{} weights have steps, and {} are trained", steps.each.len(), self.slots.len())
+        }
+        let moment = |name: String, slot: &Slot| match moments.get(&name) {
+            Some(moment) if moment.shape() == slot.var.shape() && moment.dtype() == DType::F32 => {
+                moment.to_device(slot.var.device())?.copy()
+            }
+            _ => bail!("no moment `{name}` of shape {:?}", slot.var.dims()),
+        };
+        let both =
+            |slot: &Slot| Ok((moment(first_of(&slot.name), slot)?, moment(second_of(&slot.name), slot)?));
+        let found = self.slots.iter().map(both).collect::<Result<Vec<_>>>()?;
+        for ((slot, moments), steps) in self.slots.iter_mut().zip(found).zip(&steps.each) {
+            (slot.first, slot.second) = moments;
+            slot.steps = *steps;
+        }
+        self.step = steps.all;
+        Ok(())
     }
 
     /// The learning rate of the next step, before a group's factor.
@@ -171,6 +214,14 @@ impl AdamW {
         let squares = self.slots.iter().filter_map(|slot| grads.get(&slot.var)).map(square_sum);
         Ok(squares.sum::<Result<f64>>()?.sqrt())
     }
+}
+
+fn first_of(name: &str) -> String {
+    format!("first.{name}")
+}
+
+fn second_of(name: &str) -> String {
+    format!("second.{name}")
 }
 
 impl Slot {
@@ -295,6 +346,44 @@ fn square_sum(grad: &Tensor) -> Result<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A weight, and an optimiser that has taken `steps` steps on it.
+    fn stepped(steps: usize) -> Result<(Parameters, AdamW)> {
+        let mut parameters = Parameters::seeded(3, &candle_core::Device::Cpu);
+        parameters.scope("head").get("weight", 4, crate::parameters::Init::Uniform(0.5))?;
+        let config = Config { clip: Some(1.0), schedule: Schedule::Cosine { total: 9 }, ..Config::default() };
+        let mut optimiser = AdamW::new([&parameters], config, Group::uniform)?;
+        go_on(&parameters, &mut optimiser, steps)?;
+        Ok((parameters, optimiser))
+    }
+
+    fn go_on(parameters: &Parameters, optimiser: &mut AdamW, steps: usize) -> Result<()> {
+        for _ in 0..steps {
+            let loss = parameters.vars().map(|(_, var)| var.sqr()?.sum_all()).next().unwrap()?;
+            optimiser.backward_step(&loss)?;
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_resumed_optimiser_steps_as_one_that_never_stopped() -> Result<()> {
+        let (whole, _) = stepped(7)?;
+        let (weights, stopped) = stepped(4)?;
+        let (_, mut resumed) = stepped(0)?;
+        let copies = stopped.moments().map(|(name, moment)| Ok((name, moment.copy()?)));
+        let moments: HashMap<String, Tensor> = copies.collect::<Result<_>>()?;
+        let none = HashMap::new();
+        assert!(
+            resumed.resume(&stopped.steps(), &none).unwrap_err().to_string().contains("`first.head.weight`")
+        );
+        assert_eq!(resumed.steps(), Steps { all: 0, each: vec![0] });
+
+        let mut resumed = AdamW::new([&weights], stopped.config, Group::uniform)?;
+        resumed.resume(&stopped.steps(), &moments)?;
+        go_on(&weights, &mut resumed, 3)?;
+        assert_eq!(weights.to_safetensors()?, whole.to_safetensors()?);
+        Ok(())
+    }
 
     #[test]
     fn schedules_start_and_end_where_they_should() {

@@ -100,6 +100,11 @@ pub fn row_f32(array: &dyn Array, row: usize) -> Option<Vec<f32>> {
     values.as_any().downcast_ref::<Float32Array>().map(|single| single.values().to_vec())
 }
 
+/// Bytes of a cell of a tensor column; `None` for any other column.
+pub(crate) fn cell_bytes(field: &Field) -> Option<usize> {
+    dtype(field).map(|(dtype, width)| width * dtype.bytes())
+}
+
 /// The field as written to disk.
 pub(crate) fn disk_field(field: &FieldRef) -> FieldRef {
     let Some((dtype, width)) = dtype(field) else { return field.clone() };

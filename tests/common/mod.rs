@@ -112,12 +112,22 @@ impl Project {
         child
     }
 
-    /// `run.json` of the newest run.
-    pub fn record(&self) -> Value {
+    fn newest(&self) -> PathBuf {
         let mut runs: Vec<PathBuf> =
             fs::read_dir(self.path(".affectflow/runs")).unwrap().map(|entry| entry.unwrap().path()).collect();
         runs.sort();
-        serde_json::from_slice(&fs::read(runs.last().unwrap().join("run.json")).unwrap()).unwrap()
+        runs.pop().unwrap()
+    }
+
+    /// `run.json` of the newest run.
+    pub fn record(&self) -> Value {
+        serde_json::from_slice(&fs::read(self.newest().join("run.json")).unwrap()).unwrap()
+    }
+
+    /// The events of the newest run.
+    pub fn events(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.newest().join("events.jsonl")).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
     }
 
     /// A number that the newest run recorded of a stage.

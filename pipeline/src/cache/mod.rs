@@ -6,6 +6,7 @@
 //!   v1/rows/<identity>/<time>-<n>-<digest>.keys      sidecar: keys, an index of them, digests of cells; rebuildable
 //!   v1/rows/<identity>/<time>-<n>-<digest>.failed    rows in quarantine: key, id, error, attempts
 //!   v1/tables/<entry>/<time>.json                     a table's result: its segments and artifacts; the newest counts
+//!   v1/checkpoints/<entry>/<step>-<digest>            where a table that was stopped stood; gone once its record is there
 //!   v1/lists/<digest>.parquet                         rows of a source or a run: ids and keys, for `export`
 //!   v1/blobs/<digest>                                 artifacts: weights, metrics
 //!   v1/identities/<identity>.json                     what an identity was made of

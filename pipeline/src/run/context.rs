@@ -1,4 +1,5 @@
-//! What does the engine offer to a stage at work? Artifacts from upstream, digests of files, progress, the stop sign.
+//! What does the engine offer to a stage at work? Artifacts from upstream, digests of files, checkpoints, progress, the stop
+//! sign.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::checkpoint::Checkpoints;
 use crate::cache::memo::FileMemo;
 use crate::digest::Digest;
 use crate::error::{Error, StageError, StageResult};
@@ -58,6 +60,7 @@ pub struct Context {
     pub(crate) files: Arc<FileMemo>,
     /// When the work should have ended, and how long it may take.
     pub(crate) deadline: Option<(Instant, Duration)>,
+    pub(crate) checkpoints: Arc<Checkpoints>,
 }
 
 impl Context {
@@ -71,6 +74,7 @@ impl Context {
             observer: Arc::new(Silent),
             files: Arc::new(FileMemo::default()),
             deadline: None,
+            checkpoints: Arc::default(),
         }
     }
 
@@ -87,6 +91,11 @@ impl Context {
     /// The same, for work that may take so long from now on.
     pub(crate) fn limited(self, limit: Duration) -> Self {
         Context { deadline: Instant::now().checked_add(limit).map(|end| (end, limit)), ..self }
+    }
+
+    /// The same, with checkpoints kept there.
+    pub fn checkpointed(self, checkpoints: Arc<Checkpoints>) -> Self {
+        Context { checkpoints, ..self }
     }
 
     /// The device to compute on.
@@ -109,6 +118,33 @@ impl Context {
             _ if self.interrupt.load(Ordering::Relaxed) => Err(StageError::interrupted()),
             Some((end, limit)) if Instant::now() >= end => Err(StageError::late(limit)),
             _ => Ok(()),
+        }
+    }
+
+    /// Step and content of the newest checkpoint of this very work, left by a run that was stopped.
+    pub fn checkpoint(&self) -> Option<(u64, Bytes)> {
+        self.checkpoints.newest(|error| self.warn(format!("a checkpoint is passed over: {error}")))
+    }
+
+    /// Whether a checkpoint is worth its time now: seconds have passed since the last one, or the user has asked to stop.
+    pub fn checkpoint_due(&self) -> bool {
+        self.interrupt.load(Ordering::Relaxed) || self.checkpoints.due()
+    }
+
+    /// Keeps the whole state of the work after so many steps. Where that fails (a full disk), it is told once and the work
+    /// goes on.
+    pub fn save_checkpoint(&self, step: u64, state: &[u8]) {
+        if let Err(error) = self.checkpoints.save(step, state)
+            && self.checkpoints.first_complaint()
+        {
+            self.warn(format!("a checkpoint could not be saved, the work goes on: {error}"));
+        }
+    }
+
+    /// Removes the checkpoints of this work, which turned out to be of no use to it.
+    pub fn forget_checkpoints(&self) {
+        if let Err(error) = self.checkpoints.clear() {
+            self.warn(format!("old checkpoints stay: {error}"));
         }
     }
 

@@ -4,6 +4,7 @@
 //! a kill could lose. There is no async runtime.
 
 mod calls;
+pub mod checkpoint;
 pub mod context;
 pub mod control;
 pub mod export;
@@ -11,6 +12,7 @@ pub mod identity;
 mod limit;
 pub mod lists;
 mod map;
+mod pack;
 pub mod predict;
 pub mod quarantine;
 pub mod queue;

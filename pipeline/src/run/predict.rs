@@ -151,6 +151,7 @@ impl Look<'_> {
             observer: Arc::new(Silent),
             files: self.state.files.clone(),
             deadline: None,
+            checkpoints: Arc::default(),
         };
         let mut batches = Vec::new();
         let mut failures = Failures::default();

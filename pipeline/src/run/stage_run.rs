@@ -185,6 +185,7 @@ impl<'a> StageRun<'a> {
             observer: shared.observer.clone(),
             files: shared.state.files.clone(),
             deadline: None,
+            checkpoints: Arc::default(),
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));
         Ok(StageRun {

@@ -25,9 +25,10 @@ pub struct Stored {
 }
 
 /// Folders of the cache that hold one file a result, and what they hold.
-const SHARED: [(&str, &str); 5] = [
+const SHARED: [(&str, &str); 6] = [
     ("v1/rows", "rows of no recorded run"),
     ("v1/blobs", "artifacts of no recorded run"),
+    ("v1/checkpoints", "checkpoints of unfinished training"),
     ("v1/lists", "lists of rows"),
     ("v1/identities", "identities"),
     ("aside", "damaged files moved aside"),

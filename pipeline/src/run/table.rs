@@ -9,6 +9,8 @@ use arrow::array::{Array, ArrayRef};
 use arrow::datatypes::FieldRef;
 use serde::{Deserialize, Serialize};
 
+use super::checkpoint::Checkpoints;
+use super::context::Context;
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
@@ -100,7 +102,8 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     })?;
     stage.clock();
     let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
-    let rows = Arc::new(rows.declared(&stage.stage.planned.consumes));
+    let rows = rows.declared(&stage.stage.planned.consumes).scratch(stage.shared.state.cache.root());
+    let rows = Arc::new(rows);
     if rows.is_empty() {
         return Err(Error::Stage {
             stage: stage.stage.name.clone(),
@@ -114,10 +117,16 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     let force = stage.shared.options.force.contains(&stage.stage.name);
     let found = if force { None } else { TableRecord::newest(cache, entry)? };
     let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };
+    let checkpoints = Arc::new(Checkpoints::of_entry(cache.clone(), entry));
+    if force {
+        checkpoints.clear()?;
+    }
+    let context = stage.context.clone().checkpointed(checkpoints);
     let record = match found {
         Some(record) => record,
-        None => compute(stage, work, &rows, entry)?,
+        None => compute(stage, work, &rows, entry, &context)?,
     };
+    context.forget_checkpoints();
     counter.fetch_add(1, Ordering::Relaxed);
     let _ = stage.tally.artifacts.set(record.digests());
     let _ = stage.tally.entries.set((rows_folder(entry), Some(record.segments.clone())));
@@ -135,9 +144,10 @@ fn compute(
     work: &Arc<dyn Table>,
     rows: &Arc<TableRows>,
     entry: Digest,
+    context: &Context,
 ) -> Result<TableRecord, Error> {
     let name = &stage.stage.name;
-    let output = super::table_tries::run(stage, work, rows)?;
+    let output = super::table_tries::run(stage, work, rows, context)?;
     stage.unchanged()?;
     let adds = &stage.stage.planned.adds;
     check_columns(name, adds, &output.columns, rows.len())?;

@@ -1,15 +1,23 @@
 //! What does a table stage see? All its rows in id order; columns are loaded when asked for.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::interleave_record_batch;
 use arrow::datatypes::{Schema, SchemaRef};
 
+use super::pack::Pack;
 use crate::batch::{Batch, Loader};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::stage::Failures;
+use crate::tensor;
+
+/// Bytes of one column that may stay in memory.
+const MEMORY: usize = 1 << 30;
+/// Bytes of a column that a pack takes over at once.
+const CHUNK: usize = 64 << 20;
 
 /// The rows of a table stage, sorted by id.
 pub struct TableRows {
@@ -21,6 +29,8 @@ pub struct TableRows {
     loader: Loader,
     /// The columns that can be read; `None`: all.
     declared: Option<Vec<String>>,
+    memory: usize,
+    scratch: PathBuf,
 }
 
 impl TableRows {
@@ -39,7 +49,18 @@ impl TableRows {
             )));
         }
         let ids = StringArray::from_iter_values(order.iter().map(id));
-        Ok(TableRows { schema, parts, order, ids, loader, declared: None })
+        let scratch = std::env::temp_dir();
+        Ok(TableRows { schema, parts, order, ids, loader, declared: None, memory: MEMORY, scratch })
+    }
+
+    /// The same rows; a column of more than so many bytes is [`resident`](Self::resident) in a file.
+    pub fn memory(self, bytes: usize) -> Self {
+        TableRows { memory: bytes, ..self }
+    }
+
+    /// The same rows, with such files in that folder.
+    pub(crate) fn scratch(self, folder: &Path) -> Self {
+        TableRows { scratch: folder.to_owned(), ..self }
     }
 
     /// The same rows, of which only these columns (and `id`) can be read: what is not declared is not part of the key.
@@ -77,6 +98,24 @@ impl TableRows {
     pub fn column(&self, name: &str) -> Result<ArrayRef, Error> {
         let all = UInt32Array::from_iter_values(0..self.len() as u32);
         Ok(self.take(&[name], &all)?.column(1).clone())
+    }
+
+    /// One column for all rows, to be read at random and often: in memory, or where that would be too much of it (1 GiB of
+    /// tensors), mapped from a temporary file of the rows in id order.
+    pub fn resident(&self, name: &str) -> Result<ArrayRef, Error> {
+        let field = Arc::new(self.schema.field_with_name(name)?.clone());
+        let cell = match tensor::cell_bytes(&field) {
+            Some(cell) if self.len() * cell > self.memory => cell,
+            _ => return self.column(name),
+        };
+        let mut pack = Pack::new(&field, cell, self.len(), &self.scratch)?;
+        // In the order of the parts, which is that of the cache.
+        let mut rows: Vec<u32> = (0..self.len() as u32).collect();
+        rows.sort_unstable_by_key(|&row| self.order[row as usize]);
+        for rows in rows.chunks((CHUNK / cell).max(1)) {
+            pack.put(rows, self.take(&[name], &UInt32Array::from(rows.to_vec()))?.column(1))?;
+        }
+        pack.map()
     }
 
     /// `id` and the named columns of the given rows, in that order: how a training stage reads a minibatch.

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::context::Context;
 use super::limit::{GRACE, guarded, within};
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
@@ -9,11 +10,16 @@ use crate::error::{Error, StageResult};
 use crate::stage::{Table, TableOutput};
 
 /// What the work gives, at the first try that succeeds.
-pub fn run(stage: &StageRun, work: &Arc<dyn Table>, rows: &Arc<TableRows>) -> Result<TableOutput, Error> {
+pub fn run(
+    stage: &StageRun,
+    work: &Arc<dyn Table>,
+    rows: &Arc<TableRows>,
+    context: &Context,
+) -> Result<TableOutput, Error> {
     let mut tried = 0;
     loop {
         tried += 1;
-        let error = match attempt(stage, work, rows) {
+        let error = match attempt(stage, work, rows, context) {
             Ok(output) => return Ok(output),
             Err(error) => error,
         };
@@ -24,13 +30,18 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>, rows: &Arc<TableRows>) -> Re
     }
 }
 
-fn attempt(stage: &StageRun, work: &Arc<dyn Table>, rows: &Arc<TableRows>) -> StageResult<TableOutput> {
+fn attempt(
+    stage: &StageRun,
+    work: &Arc<dyn Table>,
+    rows: &Arc<TableRows>,
+    context: &Context,
+) -> StageResult<TableOutput> {
     let control = &stage.shared.control;
     let _permission = control.permission(stage.at)?;
     match stage.stage.tries.limit {
-        None => guarded(|| work.run(rows, &stage.context)),
+        None => guarded(|| work.run(rows, context)),
         Some(limit) => {
-            let (work, rows, context) = (work.clone(), rows.clone(), stage.context.clone().limited(limit));
+            let (work, rows, context) = (work.clone(), rows.clone(), context.clone().limited(limit));
             within(limit, GRACE, control, move || guarded(|| work.run(&rows, &context)))?
         }
     }

@@ -12,12 +12,12 @@ use serde::Serialize;
 use crate::columns::ALIGNMENT_WEIGHTS;
 use crate::training::aligner::{Aligner, Meta};
 use crate::training::artifact;
-use crate::training::best::Best;
+use crate::training::course::{Lesson, Moment};
 use crate::training::filter::Filter;
 use crate::training::inputs::Inputs;
+use crate::training::ledger::Ledger;
 use crate::training::roles::Roles;
-use crate::training::scoring::{answers, judge};
-use crate::training::step::{optimiser, step};
+use crate::training::scoring::answers;
 use crate::training::stream::{Draw, Stream};
 
 use super::head::{Head, HeadMeta};
@@ -82,48 +82,16 @@ struct Training<'a> {
 
 impl Training<'_> {
     fn train(&self, parameters: &Parameters, classes: &[String]) -> StageResult<()> {
-        let (options, roles) = (self.options, self.roles);
-        let mut source = match options.balance_classes {
-            true => Stream::balanced(
-                self.rows,
-                &roles.train,
-                &roles.labels,
-                options.batch,
-                options.seed,
-                "source",
-            ),
-            false => Stream::new(self.rows, &roles.train, options.batch, options.seed, "source"),
-        };
-        let mut target = Stream::new(self.rows, &roles.target, options.batch, options.seed, "target");
+        let (options, roles, rows) = (self.options, self.roles, self.rows);
+        let source = Stream::source(rows, roles, options.balance_classes, options.batch, options.seed);
+        let target = Stream::new(rows, &roles.target, options.batch, options.seed, "target");
         let steps = source.steps().max(target.steps());
-        let mut optimiser = optimiser(parameters, options.lr, options.weight_decay, steps * options.epochs)?;
-        let mut best = Best::new(options.patience);
-        let val = roles.classes_of(&roles.val);
-        let mut labels = match options.pseudo {
-            Pseudo::Fixed => pseudo::fixed(self.rows, classes.len())?,
-            Pseudo::Epoch | Pseudo::Batch => vec![None; self.rows.len()],
+        let labels = match options.pseudo {
+            Pseudo::Fixed => pseudo::fixed(rows, classes.len())?,
+            Pseudo::Epoch | Pseudo::Batch => vec![None; rows.len()],
         };
-        for epoch in 0..options.epochs {
-            self.refresh(&mut labels, classes, epoch)?;
-            let mut sum = 0.0;
-            for turn in 0..steps {
-                self.cx.check()?;
-                let weight = options.pseudo_weight(epoch as f64 + (turn + 1) as f64 / steps as f64);
-                let batch = (source.next_batch(), target.next_batch());
-                let loss = self.loss(&batch.0, &batch.1, weight, &labels)?;
-                sum += step(&mut optimiser, &loss, epoch, turn)?;
-            }
-            let (confusion, val_loss) = judge(&self.logits(&roles.val)?, &val, classes.len());
-            let (loss, score) = (sum / steps as f64, confusion.macro_f1());
-            super::tell(self.cx, epoch, options.epochs, loss, val_loss, score);
-            if epoch >= options.settled() {
-                best.offer(score.unwrap_or(-loss), parameters)?;
-            }
-            if best.done() {
-                break;
-            }
-        }
-        Ok(best.restore(parameters)?)
+        let course = options.course(self.cx, roles, classes.len(), steps, options.settled());
+        course.teach(parameters, &mut Adaptation { of: self, source, target, labels, classes })
     }
 
     /// The loss of one step, a scalar.
@@ -185,7 +153,13 @@ impl Training<'_> {
     }
 
     /// Renews the pseudo-labels of an epoch where the policy asks for it, and records how they lie.
-    fn refresh(&self, labels: &mut Labels, classes: &[String], epoch: usize) -> StageResult<()> {
+    fn refresh(
+        &self,
+        labels: &mut Labels,
+        classes: &[String],
+        epoch: usize,
+        ledger: &mut Ledger,
+    ) -> StageResult<()> {
         if epoch < self.options.pl_warmup || self.options.pseudo == Pseudo::Batch {
             return Ok(());
         }
@@ -199,7 +173,7 @@ impl Training<'_> {
             *labels = pseudo::refreshed(self.rows.len(), target, &scores, logits.as_deref(), &filter);
         }
         let of_target: Labels = target.iter().map(|&row| labels[row as usize]).collect();
-        pseudo::tell(self.cx, &of_target, classes, epoch);
+        pseudo::tell(ledger, &of_target, classes, epoch);
         Ok(())
     }
 
@@ -210,5 +184,29 @@ impl Training<'_> {
             let v = self.aligner.fpn.forward(&self.inputs.features(draws)?)?;
             Ok(self.head.decide(&v, knowledge.as_ref())?.logits)
         })
+    }
+}
+
+/// One training: the streams and the pseudo-labels of the epoch, which its weights decide.
+struct Adaptation<'a> {
+    of: &'a Training<'a>,
+    source: Stream<'a>,
+    target: Stream<'a>,
+    labels: Labels,
+    classes: &'a [String],
+}
+
+impl Lesson for Adaptation<'_> {
+    fn begin(&mut self, epoch: usize, ledger: &mut Ledger) -> StageResult<()> {
+        self.of.refresh(&mut self.labels, self.classes, epoch, ledger)
+    }
+
+    fn loss(&mut self, moment: Moment) -> StageResult<Tensor> {
+        let (source, target) = (self.source.batch(moment.number()), self.target.batch(moment.number()));
+        self.of.loss(&source, &target, self.of.options.pseudo_weight(moment.epochs()), &self.labels)
+    }
+
+    fn answers(&self, rows: &[u32]) -> StageResult<Vec<Vec<f32>>> {
+        self.of.logits(rows)
     }
 }

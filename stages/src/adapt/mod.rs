@@ -105,13 +105,3 @@ impl Table for Adapting {
         Ok(TableOutput { columns: vec![Arc::new(prediction), probabilities], artifacts })
     }
 }
-
-/// Says how an epoch went.
-fn tell(cx: &Context, epoch: usize, epochs: usize, loss: f64, val_loss: f64, score: Option<f64>) {
-    let at = Some(epoch as u64);
-    cx.metric("loss", loss, at);
-    cx.metric("val_loss", val_loss, at);
-    cx.metric("val_macro_f1", score.unwrap_or(0.0), at);
-    let note = format!("loss {loss:.3} val {:.3}", score.unwrap_or(0.0));
-    cx.progress(epoch as u64 + 1, Some(epochs as u64), "epochs", &note);
-}

@@ -2,10 +2,13 @@
 
 use affectflow_models::moe;
 use affectflow_pipeline::Problem;
+use affectflow_pipeline::run::context::Context;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::training::course::Course;
 use crate::training::options::{Standardise, at_least_one, between, within};
+use crate::training::roles::Roles;
 
 /// How the classifier is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
@@ -226,5 +229,18 @@ impl Options {
     /// The first epoch whose weights may stay: pseudo-labels count in full, or it is the last.
     pub fn settled(&self) -> usize {
         (self.pl_warmup + self.ramp).min(self.epochs.saturating_sub(1))
+    }
+
+    /// How training goes over `steps` minibatches an epoch; weights may stay from the epoch `settled` on.
+    pub fn course<'a>(
+        &self,
+        cx: &'a Context,
+        roles: &'a Roles,
+        classes: usize,
+        steps: usize,
+        settled: usize,
+    ) -> Course<'a> {
+        let Options { epochs, patience, lr, weight_decay, .. } = *self;
+        Course { cx, roles, classes, epochs, steps, settled, patience, lr, weight_decay }
     }
 }

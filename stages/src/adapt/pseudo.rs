@@ -1,12 +1,12 @@
 //! Which class does each target row stand in for, and does it count? Policies `fixed`, `epoch` and `batch`.
 
-use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::{StageError, StageResult};
 use candle_core::Tensor;
 
 use crate::columns::PSEUDO_LABEL;
 use crate::training::filter::{Filter, Proposal, spread};
+use crate::training::ledger::Ledger;
 use crate::training::read;
 use crate::training::scoring::softmax;
 
@@ -63,17 +63,16 @@ pub fn of_batch(scores: &Tensor, filter: &Filter) -> StageResult<Labels> {
 }
 
 /// Records how many rows of the target count and how they spread over the classes; a collapse shows here first.
-pub fn tell(cx: &Context, labels: &[Option<u32>], classes: &[String], epoch: usize) {
-    let at = Some(epoch as u64);
+pub fn tell(ledger: &mut Ledger, labels: &[Option<u32>], classes: &[String], epoch: usize) {
     let accepted = labels.iter().flatten().count();
     let (shares, entropy) = spread(labels, classes.len());
-    cx.metric("pseudo_coverage", accepted as f64 / labels.len().max(1) as f64, at);
-    cx.metric("pseudo_entropy", entropy, at);
+    ledger.metric("pseudo_coverage", accepted as f64 / labels.len().max(1) as f64, epoch);
+    ledger.metric("pseudo_entropy", entropy, epoch);
     for (class, share) in classes.iter().zip(&shares) {
-        cx.metric(&format!("pseudo_share.{class}"), *share, at);
+        ledger.metric(&format!("pseudo_share.{class}"), *share, epoch);
     }
     if accepted >= 20 && entropy == 0.0 {
-        cx.warn(format!(
+        ledger.warn(format!(
             "epoch {}: all {accepted} pseudo-labels are of one class; adaptation may collapse",
             epoch + 1
         ));

@@ -239,11 +239,10 @@ impl Table for Labelling {
         let prompts = prompts::states(self)?;
         let mut parameters = Parameters::seeded(options.seed, &Device::Cpu);
         let aligner = Aligner::new(meta, inputs.layout(), prompts.clone(), &mut parameters)?;
-        train::train(options, &aligner, &parameters, &inputs, rows, &roles, cx)?;
+        let training = train::Training { aligner: &aligner, inputs: &inputs, rows, roles: &roles, cx };
+        training.train(options, &parameters)?;
         let all: Vec<u32> = (0..rows.len() as u32).collect();
-        let scores = scoring::answers(&all, cx, |draws| {
-            Ok(aligner.scores(&inputs.features(draws)?, &inputs.knowledge(draws)?)?)
-        })?;
+        let scores = training.scores(&all)?;
         let mut further = artifact::of_scales(&scales)?;
         further.push(("prompts".into(), prompts));
         let weights = artifact::save(&parameters, &further, meta)?;

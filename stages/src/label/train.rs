@@ -8,60 +8,70 @@ use affectflow_pipeline::run::table_rows::TableRows;
 use candle_core::{Device, Tensor};
 
 use crate::training::aligner::Aligner;
-use crate::training::best::Best;
+use crate::training::course::{Course, Lesson, Moment};
 use crate::training::inputs::Inputs;
 use crate::training::roles::Roles;
-use crate::training::scoring::{answers, judge};
-use crate::training::step::{optimiser, step};
+use crate::training::scoring::answers;
 use crate::training::stream::Stream;
 
 use super::Options;
 
-/// Trains `parameters` in place; the best epoch's weights stay.
-pub fn train(
-    options: &Options,
-    aligner: &Aligner,
-    parameters: &Parameters,
-    inputs: &Inputs,
-    rows: &TableRows,
-    roles: &Roles,
-    cx: &Context,
-) -> StageResult<()> {
-    let mut stream = match options.balance_classes {
-        true => Stream::balanced(rows, &roles.train, &roles.labels, options.batch, options.seed, "source"),
-        false => Stream::new(rows, &roles.train, options.batch, options.seed, "source"),
-    };
-    let steps = stream.steps();
-    let mut optimiser = optimiser(parameters, options.lr, options.weight_decay, steps * options.epochs)?;
-    let mut best = Best::new(options.patience);
-    let val = roles.classes_of(&roles.val);
-    for epoch in 0..options.epochs {
-        let mut sum = 0.0;
-        for turn in 0..steps {
-            cx.check()?;
-            let draws = stream.next_batch();
-            let labels: Vec<u32> = draws.iter().map(|draw| roles.labels[draw.row as usize]).collect();
-            let scores = aligner.scores(&inputs.features(&draws)?, &inputs.knowledge(&draws)?)?;
-            let loss = cross_entropy(&scores, &Tensor::new(labels, &Device::Cpu)?, None, Average::Kept)?;
-            sum += step(&mut optimiser, &loss, epoch, turn)?;
-        }
-        let loss = sum / steps as f64;
-        let scores = answers(&roles.val, cx, |draws| {
-            Ok(aligner.scores(&inputs.features(draws)?, &inputs.knowledge(draws)?)?)
-        })?;
-        let (confusion, val_loss) = judge(&scores, &val, aligner.prompts.dim(0)?);
-        let score = confusion.macro_f1();
-        let at = Some(epoch as u64);
-        cx.metric("loss", loss, at);
-        cx.metric("val_loss", val_loss, at);
-        cx.metric("val_macro_f1", score.unwrap_or(0.0), at);
-        let note = format!("loss {loss:.3} val {:.3}", score.unwrap_or(0.0));
-        cx.progress(epoch as u64 + 1, Some(options.epochs as u64), "epochs", &note);
-        // Without a single row to choose by, the loss on the train rows does.
-        best.offer(score.unwrap_or(-loss), parameters)?;
-        if best.done() {
-            break;
-        }
+/// The alignment and what it learns from.
+pub struct Training<'a> {
+    /// What learns.
+    pub aligner: &'a Aligner,
+    /// Features and knowledge.
+    pub inputs: &'a Inputs<'a>,
+    /// All rows.
+    pub rows: &'a TableRows,
+    /// Who teaches.
+    pub roles: &'a Roles,
+    /// The engine.
+    pub cx: &'a Context,
+}
+
+impl Training<'_> {
+    /// Trains `parameters` in place; the best epoch's weights stay.
+    pub fn train(&self, options: &Options, parameters: &Parameters) -> StageResult<()> {
+        let (rows, roles) = (self.rows, self.roles);
+        let stream = Stream::source(rows, roles, options.balance_classes, options.batch, options.seed);
+        let course = Course {
+            cx: self.cx,
+            roles,
+            classes: self.aligner.prompts.dim(0)?,
+            epochs: options.epochs,
+            steps: stream.steps(),
+            settled: 0,
+            patience: options.patience,
+            lr: options.lr,
+            weight_decay: options.weight_decay,
+        };
+        course.teach(parameters, &mut Alignment { of: self, stream })
     }
-    Ok(best.restore(parameters)?)
+
+    /// Scores of rows.
+    pub fn scores(&self, rows: &[u32]) -> StageResult<Vec<Vec<f32>>> {
+        answers(rows, self.cx, |draws| {
+            Ok(self.aligner.scores(&self.inputs.features(draws)?, &self.inputs.knowledge(draws)?)?)
+        })
+    }
+}
+
+struct Alignment<'a> {
+    of: &'a Training<'a>,
+    stream: Stream<'a>,
+}
+
+impl Lesson for Alignment<'_> {
+    fn loss(&mut self, moment: Moment) -> StageResult<Tensor> {
+        let Training { aligner, inputs, roles, .. } = self.of;
+        let draws = self.stream.batch(moment.number());
+        let labels: Vec<u32> = draws.iter().map(|draw| roles.labels[draw.row as usize]).collect();
+        let scores = aligner.scores(&inputs.features(&draws)?, &inputs.knowledge(&draws)?)?;
+        Ok(cross_entropy(&scores, &Tensor::new(labels, &Device::Cpu)?, None, Average::Kept)?)
+    }
+
+    fn answers(&self, rows: &[u32]) -> StageResult<Vec<Vec<f32>>> {
+        self.of.scores(rows)
+    }
 }

@@ -5,9 +5,12 @@ use candle_core::{Result, Tensor};
 
 /// The best weights so far.
 pub struct Best {
-    score: f64,
-    weights: Vec<Tensor>,
-    since: usize,
+    /// The best score; negative infinity before the first.
+    pub score: f64,
+    /// Its weights in name order; none before the first.
+    pub weights: Vec<Tensor>,
+    /// Epochs since the score last rose.
+    pub since: usize,
     patience: usize,
 }
 
@@ -34,6 +37,11 @@ impl Best {
 
     /// Puts the best weights back.
     pub fn restore(&self, parameters: &Parameters) -> Result<()> {
-        parameters.vars().zip(&self.weights).try_for_each(|((_, var), best)| var.set(best))
+        set(parameters, &self.weights)
     }
+}
+
+/// Sets weights, as many as there are, from values in name order.
+pub fn set(parameters: &Parameters, values: &[Tensor]) -> Result<()> {
+    parameters.vars().zip(values).try_for_each(|((_, var), value)| var.set(value))
 }

@@ -1,14 +1,15 @@
 //! How do cached tensors reach the networks? Features and knowledge, gathered row by row into single precision.
 //!
-//! Columns stay in half precision in memory up to [`BUDGET`] each; larger ones are read from the cache batch by batch.
+//! Columns stay in half precision, in memory or, where they are large, in a file that is mapped.
 
 use affectflow_models::statistics::{Layout, Level};
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::Inputs as Arriving;
 use affectflow_pipeline::{Problem, StageError, StageResult, tensor};
-use arrow::array::{Array, ArrayRef, AsArray, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::datatypes::{DataType, Field, Float16Type, Float32Type};
 use candle_core::{Device, Tensor};
+use half::slice::HalfFloatSliceExt;
 use serde::{Deserialize, Serialize};
 
 use crate::columns::{FEATURES, KNOWLEDGE, LEVELS};
@@ -17,9 +18,6 @@ use super::moments::{Moments, Scales};
 use super::options::Standardise;
 use super::read;
 use super::stream::Draw;
-
-/// Bytes of one column that may stay in memory.
-pub const BUDGET: usize = 1 << 30;
 
 /// One level of the pyramid as the field's metadata and the artifact name it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,17 +85,12 @@ pub struct Inputs<'a> {
     rows: &'a TableRows,
     shapes: &'a Shapes,
     layout: Layout,
-    features: Held,
-    knowledge: Held,
+    features: ArrayRef,
+    knowledge: ArrayRef,
     /// Tokens used of each half of the knowledge.
     tokens: usize,
     scales: Scales,
     is_target: &'a [bool],
-}
-
-enum Held {
-    Memory(ArrayRef),
-    Cache,
 }
 
 impl<'a> Inputs<'a> {
@@ -109,14 +102,7 @@ impl<'a> Inputs<'a> {
         is_target: &'a [bool],
     ) -> StageResult<Self> {
         let layout = layout(&shapes.levels)?;
-        let held = |name: &str, width: usize| -> StageResult<Held> {
-            Ok(match rows.len() * width * 2 <= BUDGET {
-                true => Held::Memory(rows.column(name)?),
-                false => Held::Cache,
-            })
-        };
-        let features = held(FEATURES, shapes.views * layout.len())?;
-        let knowledge = held(KNOWLEDGE, shapes.tokens * shapes.width)?;
+        let (features, knowledge) = (rows.resident(FEATURES)?, rows.resident(KNOWLEDGE)?);
         let scales = Scales { source: Moments::none(&layout), target: Moments::none(&layout) };
         let tokens = tokens.min(shapes.tokens.div_ceil(2));
         Ok(Inputs { rows, shapes, layout, features, knowledge, tokens, scales, is_target })
@@ -195,22 +181,13 @@ impl<'a> Inputs<'a> {
 
     fn gather(
         &self,
-        held: &Held,
+        column: &ArrayRef,
         name: &str,
         rows: impl Iterator<Item = u32>,
         mut each: impl FnMut(usize, &Values),
     ) -> StageResult<()> {
-        let rows: Vec<u32> = rows.collect();
-        let loaded = match held {
-            Held::Memory(_) => None,
-            Held::Cache => Some(self.rows.take(&[name], &UInt32Array::from(rows.clone()))?.column(1).clone()),
-        };
-        for (index, &row) in rows.iter().enumerate() {
-            let values = match (held, &loaded) {
-                (Held::Memory(column), _) => Values::of(column, row as usize),
-                (Held::Cache, Some(column)) => Values::of(column, index),
-                (Held::Cache, None) => None,
-            };
+        for (index, row) in rows.enumerate() {
+            let values = Values::of(column, row as usize);
             let id = read::id(self.rows, row);
             let values = values.ok_or_else(|| StageError::new(format!("row `{id}` has no `{name}`")))?;
             if !values.finite() {
@@ -258,7 +235,9 @@ impl Values {
     fn narrow(&self, start: usize, length: usize, out: &mut Vec<f32>) {
         match self {
             Values::Half(values) => {
-                out.extend(values.values()[start..start + length].iter().map(|v| v.to_f32()))
+                let from = out.len();
+                out.resize(from + length, 0.0);
+                values.values()[start..start + length].convert_to_f32_slice(&mut out[from..]);
             }
             Values::Single(values) => out.extend_from_slice(&values.values()[start..start + length]),
         }

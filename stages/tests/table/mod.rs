@@ -141,12 +141,23 @@ pub fn run(
     rows: &RecordBatch,
     cx: &Context,
 ) -> StageResult<(RecordBatch, TableOutput)> {
+    run_on(stage, options, rows, cx, |rows| rows)
+}
+
+/// The same, on rows that are held another way.
+pub fn run_on(
+    stage: &dyn Kind,
+    options: Value,
+    rows: &RecordBatch,
+    cx: &Context,
+    held: impl FnOnce(TableRows) -> TableRows,
+) -> StageResult<(RecordBatch, TableOutput)> {
     let planned = plan(stage, options, rows).unwrap_or_else(|problem| panic!("{}", problem.message));
     let Work::Table(work) = &planned.work else { panic!("not a table stage") };
     let indices: Vec<usize> = (0..rows.num_columns())
         .filter(|&at| at == 0 || planned.consumes.contains(rows.schema().field(at).name()))
         .collect();
-    let output = work.run(&TableRows::from_record_batch(&rows.project(&indices)?)?, cx)?;
+    let output = work.run(&held(TableRows::from_record_batch(&rows.project(&indices)?)?), cx)?;
     let sorted = sorted(rows);
     let fields: Vec<FieldRef> =
         sorted.schema().fields().iter().cloned().chain(planned.adds.iter().cloned()).collect();
