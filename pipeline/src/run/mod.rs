@@ -8,7 +8,9 @@ pub mod control;
 pub mod export;
 pub mod identity;
 pub mod lists;
+mod look;
 mod map;
+mod past;
 pub mod predict;
 pub mod quarantine;
 pub mod queue;
@@ -20,6 +22,7 @@ mod subset;
 mod table;
 pub mod table_rows;
 pub mod verify;
+pub mod why;
 mod writer;
 
 use std::collections::BTreeSet;
