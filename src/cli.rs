@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cache, export, later, plan, run, runs, show, stages, validate};
+use crate::commands::{cache, export, later, plan, run, runs, show, stages, validate, why};
 
 /// Declarative, resumable pipelines for emotion in pictures.
 ///
@@ -51,6 +51,8 @@ pub enum Command {
     Run(run::Args),
     /// Show what a run would do, and why; runs nothing
     Plan(plan::Args),
+    /// Explain what changed in a stage, or in one of its rows, since the nearest earlier run; explains hits too
+    Why(why::Args),
     /// Report every problem of the file at once
     Validate(validate::Args),
     /// List the kinds of stages; for one, its options, columns and an example

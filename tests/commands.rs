@@ -8,8 +8,7 @@ use serde_json::Value;
 #[test]
 fn commands_that_are_not_there_yet_say_so() {
     let project = Project::new(SMALL);
-    for command in ["why", "test", "lsp", "graph", "init", "compare", "report", "ui", "plugin", "completions"]
-    {
+    for command in ["test", "lsp", "graph", "init", "compare", "report", "ui", "plugin", "completions"] {
         let answer = project.run(&[command, "anything", "--at", "all"]);
         answer.expect(2, &[&format!("error: the command `{command}` is not there yet\n  hint: ")]);
     }
@@ -23,9 +22,19 @@ fn commands_that_are_not_there_yet_say_so() {
 fn help_is_data_and_wrong_arguments_are_not() {
     let project = Project::new(SMALL);
     let help = project.run(&["--help"]).expect(0, &[]).stdout;
-    for word in
-        ["run", "plan", "validate", "stages", "schema", "export", "runs", "show", "cache", "Exit codes"]
-    {
+    for word in [
+        "run",
+        "plan",
+        "why",
+        "validate",
+        "stages",
+        "schema",
+        "export",
+        "runs",
+        "show",
+        "cache",
+        "Exit codes",
+    ] {
         assert!(help.contains(word), "no {word} in\n{help}");
     }
     project.run(&["rum"]).expect(2, &["unrecognized subcommand 'rum'", "similar subcommand"]);
@@ -113,4 +122,43 @@ fn what_is_not_there_is_said_plainly() {
     project.run(&["run", "--force", "adopt"]).expect(2, &["`--force adopt`", "its stages are portraits, "]);
     project.run(&["run", "--until", "adopt"]).expect(2, &["adopt"]);
     project.run(&["run", "-f", "missing.yaml"]).expect(2, &["missing.yaml"]);
+}
+
+#[test]
+fn why_names_what_changed_and_plan_says_it_in_a_line() {
+    let project = Project::warm();
+    let change = ["--set", "stages.adapt.config.epochs=1"];
+    let why = project.run(&[&["why", "adapt"], &change[..]].concat()).expect(0, &[]).stdout;
+    for part in ["stage     small/adapt, kind `adapt`", "to compute, from 72 rows", "changed   1 field"] {
+        assert!(why.contains(part), "no {part:?} in\n{why}");
+    }
+    let line = why.lines().find(|line| line.trim_start().starts_with("`options.epochs`")).unwrap();
+    assert_eq!(line.split_whitespace().collect::<Vec<_>>(), ["`options.epochs`", "2", "1"]);
+    assert!(!why.contains("unknown"), "the stage ran before, so its cost is known\n{why}");
+    let plan = project.run(&[&["plan"], &change[..]].concat()).expect(0, &[]).stdout;
+    for part in ["`options.epochs` 2 -> 1", "every row is cached", "\nto compute: "] {
+        assert!(plan.contains(part), "no {part:?} in\n{plan}");
+    }
+    assert!(project.run(&["plan"]).expect(0, &[]).stdout.ends_with("\nnothing to compute\n"));
+    let hit = project.run(&["why", "small/perceive"]).expect(0, &[]).stdout;
+    for part in ["72 of 72 rows cached", "nothing: options, columns, files and artifacts are the same"] {
+        assert!(hit.contains(part), "no {part:?} in\n{hit}");
+    }
+}
+
+#[test]
+fn why_explains_a_row_and_says_what_does_not_exist() {
+    let project = Project::warm();
+    let csv = project.csv("embed");
+    let id = csv.lines().nth(1).unwrap().split(',').next().unwrap();
+    let row = project.run(&["why", "embed", "--row", id]).expect(0, &[]).stdout;
+    assert!(row.contains(&format!("row `{id}` is cached: stored at 20")), "{row}");
+    let json = project.run(&["why", "embed", "--row", id, "--json"]).expect(0, &[]).stdout;
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["row"]["state"], &json["forecast"]["compute"]), (&"cached".into(), &0.into()));
+    let missing = format!("{id}x");
+    project.run(&["why", "embed", "--row", &missing]).expect(2, &["the nearest are", &format!("`{id}`")]);
+    project.run(&["why", "embde"]).expect(2, &["pipeline `small` has no stage `embde`", "`embed`"]);
+    project.run(&["why", "smal/embed"]).expect(2, &["no pipeline `smal`", "`small`"]);
+    project.run(&["why"]).expect(2, &["[PIPELINE/]STAGE"]);
 }

@@ -1,4 +1,4 @@
-//! `why`, `test`, `lsp`, ...: commands with a place in the command line that are not there yet.
+//! `test`, `lsp`, ...: commands with a place in the command line that are not there yet.
 
 use clap::Subcommand;
 
@@ -7,8 +7,6 @@ use crate::exit::{Failure, Outcome};
 /// The commands that say that they are not there yet.
 #[derive(Debug, Subcommand)]
 pub enum Later {
-    /// Explain what changed in a stage since the nearest earlier run (not there yet)
-    Why(Anything),
     /// Run the `tests:` blocks of the file (not there yet)
     Test(Anything),
     /// A language server for pipeline files (not there yet)
@@ -39,7 +37,6 @@ pub struct Anything {
 /// Says so.
 pub fn run(command: &Later) -> Outcome {
     let (name, instead) = match command {
-        Later::Why(_) => ("why", "`affectflow plan` tells what a run would compute, and why"),
         Later::Test(_) => ("test", "`affectflow validate` checks the file"),
         Later::Lsp(_) => ("lsp", "`affectflow schema` prints a JSON Schema that editors take"),
         Later::Graph(_) => ("graph", "`affectflow plan` lists the stages in order"),

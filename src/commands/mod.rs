@@ -10,6 +10,7 @@ pub mod schema;
 pub mod show;
 pub mod stages;
 pub mod validate;
+pub mod why;
 
 use affectflow_pipeline::Registry;
 
@@ -23,6 +24,7 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
     match cli.command {
         Command::Run(args) => run::run(args, &project, registry),
         Command::Plan(args) => plan::run(args, &project, registry),
+        Command::Why(args) => why::run(args, &project, registry),
         Command::Validate(args) => validate::run(args, &project, registry),
         Command::Stages(args) => stages::run(args, registry),
         Command::Schema => schema::run(registry),

@@ -3,12 +3,14 @@
 use std::io::Write;
 
 use affectflow_pipeline::Registry;
+use affectflow_pipeline::cache::Damage;
 use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::stage::Shape;
 
 use super::run::Choice;
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
+use crate::view::cost::{bytes_about, seconds_about, total};
 use crate::view::numbers::grouped;
 use crate::view::table::table;
 
@@ -27,7 +29,7 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     let plan = args.choice.plan(project, registry)?;
     let state = project.state();
     let (forecasts, damage) = predict(&plan, registry, &state, &args.choice.options())?;
-    damage.iter().for_each(|damage| eprintln!("warning: {damage}"));
+    tell(&damage);
     let mut out = std::io::stdout().lock();
     if args.json {
         for forecast in &forecasts {
@@ -37,9 +39,14 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     }
     let rows =
         plan.stages.iter().zip(&forecasts).map(|(stage, forecast)| row(stage.planned.work.shape(), forecast));
-    let head = ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined"];
-    write!(out, "{}", table(&head, 3, rows))?;
+    let head = ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined", "time", "size"];
+    write!(out, "{}\n{}\n", table(&head, 3, rows), total(&forecasts))?;
     Ok(Exit::Done)
+}
+
+/// Tells of damaged files that were met on the way; looking leaves them where they are.
+pub(super) fn tell(damage: &[Damage]) {
+    damage.iter().for_each(|damage| eprintln!("warning: {damage}"));
 }
 
 fn row(shape: Shape, forecast: &Forecast) -> Vec<String> {
@@ -47,8 +54,12 @@ fn row(shape: Shape, forecast: &Forecast) -> Vec<String> {
         Shape::Map | Shape::Table => grouped(number),
         Shape::Source | Shape::Subset => String::new(),
     };
-    let Forecast { stage, kind, reason, rows, cached, compute, quarantined } = forecast;
+    let Forecast { stage, kind, reason, rows, cached, compute, quarantined, seconds, bytes } = forecast;
     let words = [stage, kind, reason].map(String::clone);
     let numbers = [grouped(*rows), counted(*cached), counted(*compute), grouped(*quarantined)];
-    words.into_iter().chain(numbers).collect()
+    let cost = match compute {
+        0 => [String::new(), String::new()],
+        _ => [seconds_about(*seconds), bytes_about(*bytes)],
+    };
+    words.into_iter().chain(numbers).chain(cost).collect()
 }

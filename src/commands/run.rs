@@ -64,7 +64,8 @@ pub struct Choice {
     jobs: Option<u16>,
 }
 
-fn device(text: &str) -> Result<Device, String> {
+/// Reads `--device`.
+pub(super) fn device(text: &str) -> Result<Device, String> {
     match Device::parse(text) {
         Some(Device::Cpu) => Ok(Device::Cpu),
         Some(_) => Err("this build computes on the processor only; leave `--device` out".into()),

@@ -1,7 +1,9 @@
 //! How do people see it? Tables, numbers, progress.
 
+pub mod cost;
 pub mod numbers;
 pub mod progress;
 pub mod scores;
 pub mod summary;
 pub mod table;
+pub mod why;

@@ -3,6 +3,7 @@
 //! [`plan`] is pure: it reads no rows and writes nothing. It looks at the whole pipeline and reports every problem at
 //! once, each at its place; a stage that could not be planned silences those behind it, so that one mistake is one message.
 
+mod address;
 mod columns;
 mod graph;
 mod identity;
@@ -18,6 +19,7 @@ use std::path::{Path, PathBuf};
 use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
+pub use self::address::address;
 pub use self::columns::SCORING_COLUMN;
 pub(crate) use self::columns::type_words;
 pub(crate) use self::identity::redacted;

@@ -54,7 +54,7 @@ pub fn plan(
     }
 }
 
-fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
+pub(super) fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
     let names = spec.pipelines.iter().map(|pipeline| pipeline.name.text.as_str());
     let (message, name, span) = match (name, &spec.default, &spec.pipelines[..]) {
         (Some(name), _, _) => {

@@ -1,6 +1,6 @@
 //! Who may go on, and who computes? The stop sign that all threads of a run look at, and the one compute permit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ pub struct Control {
     failed: AtomicBool,
     permit: Mutex<Permit>,
     freed: Condvar,
+    computing: Mutex<BTreeMap<usize, Duration>>,
 }
 
 #[derive(Default)]
@@ -22,12 +23,22 @@ struct Permit {
 }
 
 /// Held while computing.
-pub struct Permission<'a>(&'a Control);
+pub struct Permission<'a> {
+    control: &'a Control,
+    rank: usize,
+    since: Instant,
+}
 
 impl Control {
     /// For a run that stops when `interrupt` is set.
     pub fn new(interrupt: Arc<AtomicBool>) -> Self {
-        Control { interrupt, failed: AtomicBool::new(false), permit: Mutex::default(), freed: Condvar::new() }
+        Control {
+            interrupt,
+            failed: AtomicBool::new(false),
+            permit: Mutex::default(),
+            freed: Condvar::new(),
+            computing: Mutex::default(),
+        }
     }
 
     /// Fails once the user has asked to stop or another stage has failed.
@@ -56,6 +67,12 @@ impl Control {
         self.failed.store(true, Ordering::Relaxed);
     }
 
+    /// Seconds for which a stage has held the permit.
+    pub fn computing(&self, rank: usize) -> f64 {
+        let computing = self.computing.lock().unwrap_or_else(|p| p.into_inner());
+        computing.get(&rank).copied().unwrap_or_default().as_secs_f64()
+    }
+
     /// Waits for the permit; of those that wait, the most downstream stage gets it, so that rows leave memory soonest and
     /// candle's and rayon's threads work on one thing.
     pub fn permission(&self, rank: usize) -> Result<Permission<'_>, Error> {
@@ -69,7 +86,7 @@ impl Control {
             if !permit.taken && permit.waiting.last() == Some(&rank) {
                 permit.waiting.remove(&rank);
                 permit.taken = true;
-                return Ok(Permission(self));
+                return Ok(Permission { control: self, rank, since: Instant::now() });
             }
             permit = self
                 .freed
@@ -82,7 +99,10 @@ impl Control {
 
 impl Drop for Permission<'_> {
     fn drop(&mut self) {
-        self.0.permit.lock().unwrap_or_else(|p| p.into_inner()).taken = false;
-        self.0.freed.notify_all();
+        let mut computing = self.control.computing.lock().unwrap_or_else(|p| p.into_inner());
+        *computing.entry(self.rank).or_default() += self.since.elapsed();
+        drop(computing);
+        self.control.permit.lock().unwrap_or_else(|p| p.into_inner()).taken = false;
+        self.control.freed.notify_all();
     }
 }

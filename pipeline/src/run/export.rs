@@ -91,6 +91,22 @@ fn upstream(record: &Record, stage: &str) -> Vec<String> {
     found
 }
 
+/// One value of a stage's own column in a recorded run; none where the run has no such row or column.
+pub(super) fn value(
+    cache: &Arc<Cache>,
+    record: &Record,
+    stage: &str,
+    column: &str,
+    id: &str,
+) -> Result<Option<ArrayRef>, Error> {
+    let stored = Stored::open(cache, record, stage)?;
+    if !stored.rows.contains_key(id) {
+        return Ok(None);
+    }
+    let columns = stored.columns(&[id.to_owned()])?;
+    Ok(columns.into_iter().find(|(field, _)| field.name() == column).map(|(_, value)| value))
+}
+
 /// The rows of one stage as its lists and entries hold them.
 struct Stored {
     /// Where in `values` each row lies, by id.
@@ -192,7 +208,7 @@ fn gone(what: String, folder: &str) -> Error {
 
 /// The fields of stored rows, read from the smallest segment. All of it is checked before: a type that is wrong there would
 /// make the values of every segment look damaged.
-fn stored_fields(cache: &Cache, folder: &str) -> Result<Vec<FieldRef>, Error> {
+pub(super) fn stored_fields(cache: &Cache, folder: &str) -> Result<Vec<FieldRef>, Error> {
     let items = cache.list(folder)?;
     let segments = items.iter().filter(|item| item.name.ends_with(".parquet"));
     let Some(item) = segments.min_by_key(|item| item.size) else { return Ok(Vec::new()) };

@@ -11,8 +11,10 @@ pub mod export;
 pub mod identity;
 mod limit;
 pub mod lists;
+mod look;
 mod map;
 mod pack;
+mod past;
 pub mod predict;
 pub mod quarantine;
 pub mod queue;
@@ -25,6 +27,7 @@ mod table;
 pub mod table_rows;
 mod table_tries;
 pub mod verify;
+pub mod why;
 mod writer;
 
 use std::collections::BTreeSet;

@@ -105,7 +105,11 @@ impl Record {
             .map(|dir| dir.flatten().map(|entry| entry.path()).collect())
             .unwrap_or_default();
         folders.sort();
-        folders.iter().filter_map(|folder| Record::read(folder).ok()).collect()
+        let mut records: Vec<Record> =
+            folders.iter().filter_map(|folder| Record::read(folder).ok()).collect();
+        // Runs of one second are numbered: `x`, `x-2`, ..., `x-10`.
+        records.sort_by(|a, b| (&a.start, a.id.len()).cmp(&(&b.start, b.id.len())));
+        records
     }
 
     /// The record of that name; `last` is the newest.
@@ -132,7 +136,7 @@ impl Record {
     pub(crate) fn stages(&mut self, shared: &Shared) -> Result<(), Error> {
         let mut metrics = Map::new();
         let mut failed = Vec::new();
-        for (stage, tally) in shared.plan.stages.iter().zip(&shared.tallies) {
+        for (at, (stage, tally)) in shared.plan.stages.iter().zip(&shared.tallies).enumerate() {
             let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
             let cache = &shared.state.cache;
             let mut artifacts = Vec::new();
@@ -162,6 +166,8 @@ impl Record {
                 "misses": count(&tally.misses),
                 "quarantined": count(&tally.quarantined),
                 "seconds": *tally.seconds.lock().unwrap_or_else(|p| p.into_inner()),
+                "computing": shared.control.computing(at),
+                "bytes": count(&tally.bytes),
                 "artifacts": artifacts,
                 "columns": stage.planned.adds.iter().map(|f| f.name().clone()).collect::<Vec<_>>(),
                 "shape": stage.planned.work.shape(),

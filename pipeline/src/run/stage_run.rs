@@ -48,6 +48,8 @@ pub struct Tally {
     pub misses: AtomicU64,
     pub quarantined: AtomicU64,
     pub seconds: Mutex<f64>,
+    /// Bytes of the rows committed.
+    pub bytes: AtomicU64,
     pub key: OnceLock<Digest>,
     pub lists: OnceLock<Vec<String>>,
     /// Folder of the stored rows in the cache, and their segments for a table.
@@ -300,8 +302,11 @@ impl<'a> StageRun<'a> {
         });
     }
 
-    /// Tells the observers.
+    /// Tells the observers, and counts what became durable.
     pub fn tell(&self, event: Event) {
+        if let Event::RowsCommitted { bytes, .. } = &event {
+            self.tally.bytes.fetch_add(*bytes, Ordering::Relaxed);
+        }
         self.shared.observer.event(&event);
     }
 

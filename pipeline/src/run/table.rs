@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::context::Context;
+use super::lists::ListWriter;
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
 use crate::batch::Batch;
@@ -37,6 +38,9 @@ pub struct TableRecord {
     pub segments: Vec<String>,
     /// Artifacts by name.
     pub artifacts: BTreeMap<String, String>,
+    /// What it was computed from: the list in the cache of its ids and of the digests of the cells it consumed.
+    #[serde(default)]
+    pub inputs: Vec<String>,
 }
 
 impl TableRecord {
@@ -163,7 +167,11 @@ fn compute(
     for (name, bytes) in &output.artifacts {
         artifacts.insert(name.clone(), cache.put_blob(bytes)?.to_string());
     }
-    let record = TableRecord { identity: stage.identity.to_string(), rows: rows.len(), segments, artifacts };
+    let mut inputs = ListWriter::new(cache.clone());
+    inputs.rows(rows.cells(&stage.stage.planned.consumes)?)?;
+    let inputs = inputs.finish()?;
+    let identity = stage.identity.to_string();
+    let record = TableRecord { identity, rows: rows.len(), segments, artifacts, inputs };
     let json = serde_json::to_vec_pretty(&record).map_err(|e| Error::Internal(e.to_string()))?;
     let digest = Digest::of(&json).to_string();
     cache.put(&format!("{}/{}-{}.json", folder(entry), stamp(), &digest[..12]), &[&json])?;

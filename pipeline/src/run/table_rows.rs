@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, StringArray, UInt32Array};
+use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::interleave_record_batch;
-use arrow::datatypes::{Schema, SchemaRef};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 
 use super::pack::Pack;
 use crate::batch::{Batch, Loader};
@@ -181,6 +181,20 @@ impl TableRows {
             });
         }
         Ok(Digest::from_hash(hasher.finalize()))
+    }
+
+    /// The ids, and the digest of every cell of the named columns: all that the result of a table stage depends on.
+    pub(crate) fn cells(&self, columns: &[String]) -> Result<RecordBatch, Error> {
+        let mut fields = vec![Field::new("id", DataType::Utf8, false)];
+        let mut arrays: Vec<ArrayRef> = vec![Arc::new(self.ids.clone())];
+        for name in columns.iter().filter(|name| *name != "id") {
+            let parts: Vec<Vec<Digest>> =
+                self.parts.iter().map(|part| part.digests(name)).collect::<Result<_, Error>>()?;
+            let digests = self.order.iter().map(|&(part, row)| parts[part as usize][row as usize].0);
+            fields.push(Field::new(name, DataType::FixedSizeBinary(16), false));
+            arrays.push(Arc::new(FixedSizeBinaryArray::try_from_iter(digests)?));
+        }
+        Ok(RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?)
     }
 
     /// Light batches of the given rows (positions in id order), in that order.
