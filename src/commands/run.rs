@@ -158,7 +158,7 @@ fn threads(jobs: Option<u16>) -> Result<(), Failure> {
 }
 
 /// The first Ctrl-C asks the run to commit and stop, the second stops at once.
-fn on_interrupt(interrupt: Arc<AtomicBool>, quiet: bool) -> Result<(), Failure> {
+pub(super) fn on_interrupt(interrupt: Arc<AtomicBool>, quiet: bool) -> Result<(), Failure> {
     let handler = move || {
         if interrupt.swap(true, Ordering::SeqCst) {
             exit(Exit::Interrupted as i32);

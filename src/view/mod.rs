@@ -1,5 +1,6 @@
 //! How do people see it? Tables, numbers, progress.
 
+pub mod meter;
 pub mod numbers;
 pub mod progress;
 pub mod scores;

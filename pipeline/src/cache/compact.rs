@@ -141,7 +141,8 @@ fn merge(entries: &Entries, part: &[Source]) -> Result<Option<Option<String>>, E
     let Some(newest) = part.last().filter(|newest| part.len() > 1 || !newest.whole()) else {
         return Ok(None);
     };
-    let (places, keys): (Vec<Place>, Vec<Digest>) = part.iter().flat_map(|source| &source.rows).copied().unzip();
+    let (places, keys): (Vec<Place>, Vec<Digest>) =
+        part.iter().flat_map(|source| &source.rows).copied().unzip();
     if keys.is_empty() {
         return Ok(Some(None));
     }

@@ -67,7 +67,8 @@ impl Places {
             // Merged ones are opened late and bear the time of what was merged.
             _ if forced => {
                 let stored = &self.stored;
-                let at = self.forced.partition_point(|&f| stored[f as usize].name < stored[number as usize].name);
+                let at =
+                    self.forced.partition_point(|&f| stored[f as usize].name < stored[number as usize].name);
                 self.forced.insert(at, number);
             }
             0..SMALL if self.index.len() + rows <= INDEXED => self.small.push(number),

@@ -131,6 +131,6 @@ fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {
     reader.map(|batch| tensor::batch_from_disk(&batch?)).collect()
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("v1/lists/{name}.parquet")
 }
