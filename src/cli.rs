@@ -65,7 +65,7 @@ pub enum Command {
     Runs(runs::Args),
     /// Show a past run: stages, scores, rows in quarantine
     Show(show::Args),
-    /// Look at what is stored
+    /// What is stored: how much, whether it is whole, and what can go
     Cache(cache::Args),
     #[command(flatten)]
     Later(later::Later),

@@ -14,6 +14,7 @@ pub mod run;
 pub mod spec;
 pub mod stage;
 pub mod tensor;
+pub mod units;
 
 pub use batch::Batch;
 pub use digest::Digest;

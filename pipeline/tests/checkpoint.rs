@@ -43,6 +43,7 @@ impl Stage for Climb {
             columns: &[],
             example: "",
             scores: false,
+            retry: Retry::Safe,
         }
     }
 

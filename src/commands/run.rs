@@ -167,7 +167,10 @@ fn threads(jobs: Option<u16>) -> Result<(), Failure> {
 }
 
 /// The first Ctrl-C asks the run to commit and stop, the second stops at once. `tell` says whether the first one is answered.
-fn on_interrupt(interrupt: Arc<AtomicBool>, tell: impl Fn() -> bool + Send + 'static) -> Result<(), Failure> {
+pub(super) fn on_interrupt(
+    interrupt: Arc<AtomicBool>,
+    tell: impl Fn() -> bool + Send + 'static,
+) -> Result<(), Failure> {
     let handler = move || {
         if interrupt.swap(true, Ordering::SeqCst) {
             exit(Exit::Interrupted as i32);

@@ -1,6 +1,7 @@
 //! How do people see it? Tables, numbers, progress.
 
 pub mod cost;
+pub mod meter;
 pub mod numbers;
 pub mod progress;
 pub mod scores;

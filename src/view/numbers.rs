@@ -1,5 +1,7 @@
 //! How are numbers written? Counts with separators, durations and sizes in the unit that fits.
 
+pub use affectflow_pipeline::units::bytes;
+
 /// 1234567 as `1,234,567`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
@@ -29,20 +31,14 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Bytes as `512 B`, `1.5 KiB`, `20 MiB`.
-pub fn bytes(size: u64) -> String {
-    let mut value = size as f64;
-    for unit in ["B", "KiB", "MiB", "GiB"] {
-        if value < 1023.5 {
-            return number_with(value, unit, unit == "B");
-        }
-        value /= 1024.0;
-    }
-    number_with(value, "TiB", false)
+/// Seconds to compute something again as `~12 s`, or `unknown`.
+pub fn recompute(seconds: Option<f64>) -> String {
+    seconds.map_or("unknown".into(), |seconds| format!("~{}", duration(seconds)))
 }
 
-fn number_with(value: f64, unit: &str, whole: bool) -> String {
-    if whole || value >= 9.95 { format!("{value:.0} {unit}") } else { format!("{value:.1} {unit}") }
+/// The day of a time in RFC 3339, or `-`.
+pub fn day(time: Option<&str>) -> String {
+    time.map_or("-", |time| time.split('T').next().unwrap_or_default()).to_owned()
 }
 
 #[cfg(test)]
@@ -58,9 +54,5 @@ mod tests {
         assert_eq!((count(1, "row"), count(0, "row")), ("1 row".into(), "0 rows".into()));
         let seconds = [0.0004, 0.9996, 3.21, 59.6, 125.0, 3600.0, 3726.0].map(duration);
         assert_eq!(seconds, ["0 ms", "1.0 s", "3.2 s", "1 m 00 s", "2 m 05 s", "1 h 00 m", "1 h 02 m"]);
-        assert_eq!(
-            [0, 1023, 1536, 20 << 20, 3 << 40].map(bytes),
-            ["0 B", "1023 B", "1.5 KiB", "20 MiB", "3.0 TiB"]
-        );
     }
 }

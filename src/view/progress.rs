@@ -11,7 +11,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use super::numbers::{count, duration, grouped};
 
 /// Time between two lines about the same stage where there is no terminal.
-const BETWEEN: Duration = Duration::from_secs(10);
+pub const BETWEEN: Duration = Duration::from_secs(10);
 
 /// Rows in quarantine of a stage that are named; the others are counted.
 const NAMED: u64 = 3;
@@ -129,7 +129,8 @@ fn words(done: u64, total: Option<u64>, unit: &str, rate: f64, note: &str) -> St
     words
 }
 
-fn style(template: &str) -> ProgressStyle {
+/// A style of bars that all of them share.
+pub fn style(template: &str) -> ProgressStyle {
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("━╸─")

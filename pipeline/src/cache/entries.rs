@@ -44,6 +44,11 @@ impl Stored {
         let forced = name.split('-').nth(1).is_some_and(|number| number.starts_with('f'));
         Stored { name, sidecar, forced, gone: AtomicBool::new(false), segment: OnceLock::new() }
     }
+
+    /// Whether its file has been opened.
+    pub fn opened(&self) -> bool {
+        self.segment.get().is_some()
+    }
 }
 
 impl Entries {
@@ -139,13 +144,23 @@ impl Entries {
         self.fields.iter().enumerate().map(column).collect()
     }
 
+    /// The opened segments, in the order in which they were.
+    pub(super) fn stored(&self) -> Vec<Arc<Stored>> {
+        self.places().stored().to_vec()
+    }
+
     /// Writes rows as one segment and makes them durable; they are found from then on, before older ones of the same key if
     /// they were `forced`. Returns the name of the segment and the bytes written.
     pub fn commit(&self, rows: &Rows, forced: bool) -> Result<(String, u64), Error> {
-        let encoded = encode(&self.fields, rows)?;
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed);
         let mark = if forced { "f" } else { "" };
-        let name = format!("{}-{mark}{sequence:06}-{}", super::stamp(), sidecar::name_of(&encoded.sidecar));
+        self.put(rows, &format!("{}-{mark}{sequence:06}", super::stamp()))
+    }
+
+    /// Writes rows as one segment whose name begins so.
+    pub(super) fn put(&self, rows: &Rows, beginning: &str) -> Result<(String, u64), Error> {
+        let encoded = encode(&self.fields, rows)?;
+        let name = format!("{beginning}-{}", sidecar::name_of(&encoded.sidecar));
         let path = format!("{}/{name}", self.folder);
         self.cache.put(&format!("{path}.parquet"), &[&encoded.parquet])?;
         self.cache.put(&format!("{path}.keys"), &[&encoded.sidecar])?;
@@ -210,6 +225,10 @@ impl Entries {
         let keys = rows.iter().map(|&row| stored.sidecar.key(row)).collect::<Result<Vec<_>, _>>();
         let keys = keys.map_err(|what| self.damaged_sidecar(stored, &what))?;
         match self.find(&keys)?.into_iter().collect::<Option<Vec<Place>>>() {
+            Some(places) if *self.digests(column, &places)? != *expected => Err(Error::Damaged {
+                path: self.path(&stored.name, "parquet"),
+                what: "it is gone, and its rows were computed anew with other values".into(),
+            }),
             Some(places) => self.read(column, &places, expected),
             None => Err(self.cache.damaged(&self.path(&stored.name, "parquet"), "it is gone")),
         }
@@ -259,7 +278,7 @@ impl Entries {
     }
 
     /// Opens the segments of the folder that are wanted and not open yet.
-    fn add(&self, wanted: impl Fn(&str) -> bool) -> Result<(), Error> {
+    fn add(&self, wanted: impl Fn(&str) -> bool + Copy) -> Result<(), Error> {
         let known: Vec<String> = self.names();
         let listed = self.cache.list(&self.folder)?;
         let names = |kind: &'static str| {
@@ -278,8 +297,11 @@ impl Entries {
         let mut fresh: Vec<_> =
             segments.into_iter().filter(|(name, _)| !known.iter().any(|k| k == name)).collect();
         fresh.sort_unstable();
+        let mut gone = false;
         for (name, size) in fresh {
-            if let Some(sidecar) = self.open_sidecar(name, size, sidecars.contains_key(name))? {
+            let sidecar = self.open_sidecar(name, size, sidecars.contains_key(name))?;
+            gone |= sidecar.is_none();
+            if let Some(sidecar) = sidecar {
                 let stored = Arc::new(Stored::new(name.to_owned(), sidecar));
                 let added = self.places.write().unwrap_or_else(|p| p.into_inner()).push(stored.clone());
                 if let Err(what) = added {
@@ -287,7 +309,8 @@ impl Entries {
                 }
             }
         }
-        Ok(())
+        // What went since it was listed may have been merged into a segment that came since.
+        if gone { self.add(wanted) } else { Ok(()) }
     }
 
     fn read_sidecar(&self, bytes: Bytes, segment: &str) -> Result<Sidecar, Damaged> {

@@ -41,6 +41,9 @@ pub trait FileSystem: Send + Sync {
 
     /// Removes a name.
     fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Removes a folder; fails where something lies in it.
+    fn remove_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
 /// The operating system's own.
@@ -105,5 +108,9 @@ impl FileSystem for Local {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
+    }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        fs::remove_dir(folder)
     }
 }

@@ -16,6 +16,7 @@
 //! ```
 
 pub mod claims;
+pub mod compact;
 pub mod entries;
 pub mod file_system;
 pub mod format1;
@@ -32,7 +33,7 @@ use std::fmt;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 
@@ -175,6 +176,23 @@ impl Cache {
         self.storage.remove(path).map_err(Error::io("remove", self.root.join(path)))
     }
 
+    /// Makes it durable that files were removed from a folder.
+    pub fn settle(&self, folder: &str) -> Result<(), Error> {
+        if self.hidden.is_some() {
+            return Ok(());
+        }
+        self.storage.settle(folder).map_err(Error::io("write", self.root.join(folder)))
+    }
+
+    /// Removes what writers that died at least so long ago have left in a folder, and the folder itself where nothing lies
+    /// in it. Returns the bytes freed, one number a file.
+    pub fn sweep(&self, folder: &str, age: Duration) -> Result<Vec<u64>, Error> {
+        if self.hidden.is_some() {
+            return Ok(Vec::new());
+        }
+        self.storage.sweep(folder, age).map_err(Error::io("remove", self.root.join(folder)))
+    }
+
     /// Stores an artifact; its name is its digest.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(bytes);
@@ -232,4 +250,15 @@ fn blob_path(digest: Digest) -> String {
 pub(crate) fn stamp() -> String {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     format!("{:012x}", since.as_millis())
+}
+
+/// The time of such a name.
+pub(crate) fn time(stamp: &str) -> Option<SystemTime> {
+    let millis = u64::from_str_radix(stamp, 16).ok().filter(|_| stamp.len() == 12)?;
+    Some(UNIX_EPOCH + Duration::from_millis(millis))
+}
+
+/// How long ago that was; nothing for a time to come.
+pub(crate) fn age(stamp: &str) -> Option<Duration> {
+    Some(SystemTime::now().duration_since(time(stamp)?).unwrap_or_default())
 }

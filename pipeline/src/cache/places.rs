@@ -28,6 +28,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// A row of an opened segment.
+    pub(super) fn new(segment: u32, row: u32) -> Self {
+        Place { segment, row }
+    }
+
     /// The segment's number among those opened.
     pub(super) fn segment(self) -> u32 {
         self.segment
@@ -59,7 +64,13 @@ impl Places {
         let forced = stored.forced;
         self.stored.push(stored);
         match rows {
-            _ if forced => self.forced.push(number),
+            // Merged ones are opened late and bear the time of what was merged.
+            _ if forced => {
+                let stored = &self.stored;
+                let at =
+                    self.forced.partition_point(|&f| stored[f as usize].name < stored[number as usize].name);
+                self.forced.insert(at, number);
+            }
             0..SMALL if self.index.len() + rows <= INDEXED => self.small.push(number),
             _ => self.large.push(number),
         }

@@ -198,6 +198,11 @@ impl Sidecar {
     }
 }
 
+/// Rows that a sidecar of any version says it has.
+pub fn rows_of(sidecar: &[u8]) -> u64 {
+    if sidecar.len() < 12 { 0 } else { read_u32(sidecar, 8).into() }
+}
+
 /// What the name of the segment that these bytes belong to must end with.
 pub fn name_of(sidecar: &[u8]) -> String {
     if sidecar.len() < 16 {

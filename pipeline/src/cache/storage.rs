@@ -6,6 +6,7 @@
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -36,6 +37,13 @@ pub trait Storage: Send + Sync {
 
     /// Takes a file out of the store and keeps it under `aside/`; says where.
     fn set_aside(&self, path: &str) -> io::Result<String>;
+
+    /// Makes it durable that files were removed from a folder.
+    fn settle(&self, folder: &str) -> io::Result<()>;
+
+    /// Removes what writers that died at least so long ago have left in a folder, and the folder itself where nothing
+    /// lies in it. Returns the bytes freed, one number a file.
+    fn sweep(&self, folder: &str, age: Duration) -> io::Result<Vec<u64>>;
 }
 
 /// An entry of [`Storage::list`].
@@ -188,5 +196,35 @@ impl<F: FileSystem> Storage for Disk<F> {
             moved => moved?,
         }
         Ok(name)
+    }
+
+    fn settle(&self, folder: &str) -> io::Result<()> {
+        match self.files.sync_folder(&self.root.join(folder)) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+            settled => settled,
+        }
+    }
+
+    fn sweep(&self, folder: &str, age: Duration) -> io::Result<Vec<u64>> {
+        let path = self.root.join(folder);
+        let items = match self.files.list(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+            items => items?,
+        };
+        let old = |item: &&Item| {
+            let stamp = item.name.strip_prefix(TEMPORARY).and_then(|rest| rest.split('-').nth(1));
+            stamp.and_then(super::age).is_some_and(|since| since >= age)
+        };
+        let left: Vec<&Item> = items.iter().filter(old).collect();
+        for item in &left {
+            self.remove(&format!("{folder}/{}", item.name))?;
+        }
+        if left.len() == items.len() {
+            match self.files.remove_folder(&path) {
+                Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty) => {}
+                removed => removed?,
+            }
+        }
+        Ok(left.iter().map(|item| item.size).collect())
     }
 }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub resolved: Value,
     /// The file's folder.
     pub base: PathBuf,
+    /// Bytes that the cache may hold while it runs.
+    pub max_size: Option<u64>,
 }
 
 /// A stage of a plan.

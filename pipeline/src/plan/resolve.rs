@@ -44,6 +44,7 @@ pub fn plan(
     match pipeline(chosen, registry, base, until) {
         Ok(mut plan) if problems.is_empty() => {
             plan.resolved["vars"] = recorded(&spec.vars.to_json(), &spec.vars);
+            plan.max_size = spec.max_size;
             Ok(plan)
         }
         Ok(_) => Err(problems),
@@ -336,6 +337,7 @@ impl<'a> Planner<'a> {
             resolved: resolved(self.spec, &stages, &order),
             stages,
             base: self.base.to_path_buf(),
+            max_size: None,
         })
     }
 }

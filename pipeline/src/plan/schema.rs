@@ -35,6 +35,22 @@ pub fn json_schema(registry: &Registry) -> Json {
                 "description": "Values used elsewhere as `${vars.name}`; each may use those above it",
             },
             "plugins": { "type": ["array", "null"], "maxItems": 0, "description": "Plugins that bring further kinds of stage; none yet" },
+            "cache": {
+                "type": ["object", "null"],
+                "description": "What is kept of earlier results",
+                "properties": {
+                    "max_size": {
+                        "description": "Bytes the cache may hold while a pipeline runs, such as `50GB`; the least recently used results go first",
+                        "anyOf": [
+                            { "type": "integer", "minimum": 1 },
+                            { "type": "string", "pattern": "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$" },
+                            { "type": "null" },
+                            { "$ref": REFERENCE },
+                        ],
+                    },
+                },
+                "additionalProperties": false,
+            },
             "pipelines": {
                 "type": "object",
                 "description": "Pipelines by name",

@@ -128,6 +128,11 @@ impl Stored {
         };
         let info = record.stages.get(stage).ok_or_else(unknown)?;
         let parts: Vec<String> = serde_json::from_value(info["lists"].clone()).unwrap_or_default();
+        for part in &parts {
+            if cache.size(&lists::path(part))?.is_none() {
+                return Err(removed(record, stage));
+            }
+        }
         let batches = lists::read(cache, &parts)?;
         let values = match batches.first() {
             Some(first) => concat_batches(&first.schema(), &batches)?,
@@ -143,6 +148,9 @@ impl Stored {
             (Some(keys), Some(folder)) => {
                 let segments: Option<Vec<String>> =
                     serde_json::from_value(info["segments"].clone()).unwrap_or_default();
+                if !exists(cache, folder)? {
+                    return Err(removed(record, stage));
+                }
                 let fields = stored_fields(cache, folder)?;
                 if fields.is_empty() && values.num_rows() > 0 && info["columns"] != serde_json::json!([]) {
                     return Err(gone(format!("the rows of stage `{stage}`"), folder));
@@ -200,6 +208,19 @@ impl Stored {
         }
         Ok(found)
     }
+}
+
+fn removed(record: &Record, stage: &str) -> Error {
+    Error::NotFound(format!(
+        "the rows of stage `{stage}` in run `{}` are not stored any more, they were removed by `cache gc` or the limit `max_size`: run `{}` again",
+        record.id, record.name
+    ))
+}
+
+/// Whether there is a folder of that path: one whose files were damaged stays.
+fn exists(cache: &Cache, folder: &str) -> Result<bool, Error> {
+    let (above, name) = folder.rsplit_once('/').unwrap_or_default();
+    Ok(cache.list(above)?.iter().any(|item| item.name == name))
 }
 
 fn gone(what: String, folder: &str) -> Error {

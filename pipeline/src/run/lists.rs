@@ -134,6 +134,6 @@ fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {
     })
 }
 
-fn path(name: &str) -> String {
+pub(super) fn path(name: &str) -> String {
     format!("v1/lists/{name}.parquet")
 }

@@ -20,8 +20,8 @@ pub mod quarantine;
 pub mod queue;
 pub mod record;
 mod source;
+pub mod space;
 mod stage_run;
-pub mod stats;
 mod subset;
 mod table;
 pub mod table_rows;
@@ -36,17 +36,18 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::cache::Cache;
 use crate::cache::live::Live;
 use crate::cache::memo::FileMemo;
+use crate::cache::{Cache, Damage, compact};
 use crate::error::Error;
 use crate::event::{Event, Observer};
 use crate::plan::Plan;
 use crate::registry::Registry;
-use crate::stage::Work;
+use crate::stage::{Shape, Work};
 use context::Device;
 use queue::Queue;
 use record::Record;
+use space::limit::Limit;
 use stage_run::{Shared, StageRun};
 
 /// What the user asked of a run beside the plan.
@@ -100,16 +101,14 @@ pub fn run(
     let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
+    let observer = Limit::hold(plan.max_size, state, observer)?;
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
     let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());
     observer.event(&Event::RunStarted { run, pipeline, stages });
     let mut result;
     loop {
         result = attempt_run(plan, registry, state, options, &observer, &live, &mut record);
-        let found = state.cache.take_damage();
-        for damage in &found {
-            observer.event(&Event::Warning { stage: None, message: damage.to_string() });
-        }
+        let found = tell_damage(state, observer.as_ref());
         // Every attempt that moves a damaged file aside comes closer to the end; one that cannot, never will.
         let moved = found.iter().any(|damage| damage.aside.is_some());
         let gone = matches!(&result, Err(Error::Damaged { path, .. }) if seen.insert(path.clone()));
@@ -117,11 +116,37 @@ pub fn run(
             break;
         }
     }
+    if !matches!(result, Err(Error::Interrupted)) {
+        compact(plan, state, &record, observer.as_ref());
+    }
     let saved = state.files.save();
     let result = result.and(saved);
     let outcome = record.finish(&result)?;
     observer.event(&Event::RunFinished { outcome, seconds: record.seconds.unwrap_or_default() });
     Ok((record, result))
+}
+
+/// Tells of the damaged files that were found since last asked.
+fn tell_damage(state: &State, observer: &dyn Observer) -> Vec<Damage> {
+    let found = state.cache.take_damage();
+    for damage in &found {
+        observer.event(&Event::Warning { stage: None, message: damage.to_string() });
+    }
+    found
+}
+
+/// Merges the small segments of the stages that have added rows; what cannot be merged stays as it is.
+fn compact(plan: &Plan, state: &State, record: &Record, observer: &dyn Observer) {
+    for stage in plan.stages.iter().filter(|stage| stage.planned.work.shape() == Shape::Map) {
+        let info = record.stages.get(&stage.name);
+        let added = info.filter(|info| info["misses"].as_u64() > Some(0));
+        let Some(folder) = added.and_then(|info| info["entries"].as_str()) else { continue };
+        if let Err(error) = compact::compact(&state.cache, folder, &stage.planned.adds) {
+            let message = format!("its small files could not be merged: {error}");
+            observer.event(&Event::Warning { stage: Some(stage.name.clone()), message });
+        }
+    }
+    tell_damage(state, observer);
 }
 
 fn attempt_run(

@@ -82,7 +82,7 @@ pub(super) fn whole(path: &str, bytes: &[u8]) -> bool {
 }
 
 /// The record in these bytes; its name ends with the beginning of their digest (in the first format it did not).
-fn read(path: &str, bytes: &[u8]) -> Option<TableRecord> {
+pub(super) fn read(path: &str, bytes: &[u8]) -> Option<TableRecord> {
     let stem = path.rsplit('/').next()?.trim_end_matches(".json");
     let stated = stem.split_once('-').map_or("", |(_, digest)| digest);
     let whole = Digest::of(bytes).to_string().starts_with(stated);

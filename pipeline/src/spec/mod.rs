@@ -33,6 +33,8 @@ pub struct Spec {
     pub vars: Node,
     /// The pipelines in the order written.
     pub pipelines: Vec<PipelineSpec>,
+    /// Bytes that the cache may hold.
+    pub max_size: Option<u64>,
     /// Stages that `--set stages.NAME...` named, with the argument.
     pub sets: Vec<(String, Span)>,
 }

@@ -5,9 +5,11 @@ use super::words::suggest;
 use super::{Name, PipelineSpec, Spec, StageSpec};
 use crate::error::{Problem, Span};
 use crate::plan::OnError;
+use crate::units;
 
-const FILE: &[&str] = &["version", "default", "vars", "plugins", "pipelines"];
-const FILE_LATER: &[&str] = &["include", "matrix", "tests", "cache", "templates"];
+const FILE: &[&str] = &["version", "default", "vars", "plugins", "cache", "pipelines"];
+const FILE_LATER: &[&str] = &["include", "matrix", "tests", "templates"];
+const CACHE: &[&str] = &["max_size"];
 const PIPELINE: &[&str] = &["description", "stages"];
 const PIPELINE_LATER: &[&str] = &["include", "matrix", "extends", "tests", "cache", "when"];
 const STAGE: &[&str] =
@@ -47,6 +49,7 @@ pub(super) fn read(
     let vars = reader
         .map_field(root, "vars")
         .unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
+    let max_size = reader.max_size(root);
     let pipelines = reader.pipelines(root, misspelt);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
@@ -59,7 +62,7 @@ pub(super) fn read(
             hint,
         );
     }
-    Some(Spec { file: file.to_owned(), default, vars, pipelines, sets })
+    Some(Spec { file: file.to_owned(), default, vars, pipelines, max_size, sets })
 }
 
 struct Reader<'a> {
@@ -117,6 +120,22 @@ impl Reader<'_> {
                 "write `plugins: []`",
             ),
         }
+    }
+
+    fn max_size(&mut self, root: &Node) -> Option<u64> {
+        let cache = self.map_field(root, "cache")?;
+        self.fields(&cache, "`cache`", CACHE, &[]);
+        let node = cache.get("max_size")?;
+        let size = match &node.value {
+            Value::Null => return None,
+            Value::Int(bytes) => u64::try_from(*bytes).ok().filter(|&bytes| bytes > 0),
+            Value::Str(text) => units::size(text),
+            _ => None,
+        };
+        if size.is_none() && !node.failed {
+            self.report(&node.span, format!("`max_size` must be a size, not {node}"), units::SIZES);
+        }
+        size.filter(|_| !node.failed)
     }
 
     /// The map under a key, empty where nothing is written.

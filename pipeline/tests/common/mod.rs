@@ -324,6 +324,7 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
         stages,
         resolved: json!({}),
         base: Path::new(".").to_owned(),
+        max_size: None,
     }
 }
 

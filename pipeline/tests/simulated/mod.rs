@@ -288,6 +288,16 @@ impl FileSystem for SimulatedDisk {
         }
         Ok(())
     }
+
+    fn remove_folder(&self, folder: &Path) -> io::Result<()> {
+        let mut state = self.begin()?;
+        if !state.folder(folder)?.names.is_empty() {
+            return Err(ErrorKind::DirectoryNotEmpty.into());
+        }
+        state.folder(parent(folder))?.names.remove(&name(folder));
+        state.folders.remove(folder);
+        Ok(())
+    }
 }
 
 fn parent(path: &Path) -> &Path {

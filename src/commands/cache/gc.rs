@@ -1,0 +1,139 @@
+//! `cache gc`: what no kept run needs is removed, and what it would cost to compute it again is told.
+
+use std::io::Write;
+use std::time::Duration;
+
+use affectflow_pipeline::run::space::gc::{Gone, Policy, Removed, What, gc};
+use affectflow_pipeline::units;
+use serde_json::json;
+
+use crate::exit::{Exit, Outcome};
+use crate::project::Project;
+use crate::view::numbers::{bytes, count, day, grouped, recompute};
+use crate::view::table::table;
+
+/// Digits of a name that are shown.
+const SHOWN: usize = 12;
+
+/// Arguments of `cache gc`.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Keep runs that ended less long ago: `12h`, `30d`, `2w`
+    #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
+    older_than: Duration,
+    /// Hold this size: `20GB`, `512MiB`; the least recently used results go first, never those of runs at work
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    max_size: Option<u64>,
+    /// Show what would go; removes nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Print a line of JSON for each thing that goes, then one with the sums
+    #[arg(long)]
+    json: bool,
+}
+
+fn age(text: &str) -> Result<Duration, &'static str> {
+    units::age(text).ok_or(units::AGES)
+}
+
+fn size(text: &str) -> Result<u64, &'static str> {
+    units::size(text).ok_or(units::SIZES)
+}
+
+/// Removes, or only looks.
+pub fn run(args: Args, project: &Project) -> Outcome {
+    let state = project.existing()?;
+    let policy = Policy { older_than: Some(args.older_than), max_size: args.max_size, dry_run: args.dry_run };
+    let removed = gc(&state, &policy)?;
+    for run in &removed.unreadable {
+        eprintln!("warning: the record of run `{run}` cannot be read: what is newer than it was kept");
+    }
+    if let Some(max) = args.max_size.filter(|&max| removed.left > max) {
+        eprintln!(
+            "warning: {} stay although {} are asked for: runs at work use {} of them",
+            bytes(removed.left),
+            bytes(max),
+            bytes(removed.pinned)
+        );
+    }
+    let mut out = std::io::stdout().lock();
+    match args.json {
+        true => write_json(&mut out, &removed)?,
+        false => write_table(&mut out, &removed, args.dry_run)?,
+    }
+    Ok(Exit::Done)
+}
+
+fn write_json(out: &mut impl Write, removed: &Removed) -> std::io::Result<()> {
+    for gone in &removed.gone {
+        writeln!(out, "{}", serde_json::to_string(gone)?)?;
+    }
+    let total = json!({
+        "total": { "files": files(removed), "bytes": size_of(removed), "left": removed.left, "pinned": removed.pinned }
+    });
+    writeln!(out, "{total}")
+}
+
+fn write_table(out: &mut impl Write, removed: &Removed, dry_run: bool) -> std::io::Result<()> {
+    let left = bytes(removed.left);
+    if files(removed) == 0 {
+        return writeln!(out, "nothing to remove, {left} in use");
+    }
+    let head = ["what", "stage", "pipelines", "rows", "size", "last used", "to recompute"];
+    write!(out, "{}", table(&head, 3, rows(&removed.gone)))?;
+    let verb = if dry_run { "would be removed" } else { "removed" };
+    let (files, size) = (count(files(removed), "file"), bytes(size_of(removed)));
+    let seconds: Vec<Option<f64>> =
+        removed.gone.iter().filter(|gone| result(gone)).map(|g| g.seconds).collect();
+    let cost = match seconds.iter().any(Option::is_none) {
+        true => "unknown".to_owned(),
+        false => recompute(Some(seconds.into_iter().flatten().sum())),
+    };
+    writeln!(out, "\n{verb}: {files}, {size} (to recompute: {cost}); {left} stay")
+}
+
+/// A line for each result; everything else is small and many, and stands in a line a kind.
+fn rows(gone: &[Gone]) -> Vec<Vec<String>> {
+    let mut lines: Vec<Vec<String>> = gone.iter().filter(|gone| result(gone)).map(line).collect();
+    for (what, words) in [
+        (What::Checkpoint, "checkpoints"),
+        (What::Artifact, "artifacts"),
+        (What::List, "lists of rows"),
+        (What::Identity, "identities"),
+        (What::Damaged, "damaged files"),
+    ] {
+        let all: Vec<&Gone> = gone.iter().filter(|gone| gone.what == what).collect();
+        let Some(newest) = all.iter().map(|gone| gone.used.as_deref()).max() else { continue };
+        let size = bytes(all.iter().map(|gone| gone.bytes).sum());
+        let dash = || "-".to_owned();
+        let what = format!("{} {words}", grouped(all.len() as u64));
+        lines.push(vec![what, dash(), dash(), dash(), size, day(newest), dash()]);
+    }
+    lines
+}
+
+fn line(gone: &Gone) -> Vec<String> {
+    let name = gone.name.get(..SHOWN).unwrap_or(&gone.name);
+    let what = if gone.what == What::Table { "table" } else { "rows" };
+    vec![
+        format!("{what} {name}"),
+        gone.stage.clone().unwrap_or_else(|| "-".into()),
+        gone.pipelines.join(", "),
+        gone.rows.map_or("-".into(), grouped),
+        bytes(gone.bytes),
+        day(gone.used.as_deref()),
+        recompute(gone.seconds),
+    ]
+}
+
+fn result(gone: &Gone) -> bool {
+    matches!(gone.what, What::Table | What::Rows)
+}
+
+fn files(removed: &Removed) -> u64 {
+    removed.gone.iter().map(|gone| gone.files).sum::<u64>() + removed.leftovers.0
+}
+
+fn size_of(removed: &Removed) -> u64 {
+    removed.gone.iter().map(|gone| gone.bytes).sum::<u64>() + removed.leftovers.1
+}
