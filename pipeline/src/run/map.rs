@@ -3,7 +3,7 @@
 //! Three threads once something is missing: this one looks up, loads and prepares; one computes; one writes. Where
 //! everything is cached there is only the first.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -228,7 +228,8 @@ fn made(
     failures: Failures,
 ) -> Result<ToWrite, Error> {
     let width = inputs.len() / keys.len().max(1);
-    let position = |id: &str| ids.iter().position(|known| known == id);
+    let asked: HashMap<&str, usize> = ids.iter().enumerate().map(|(at, id)| (id.as_str(), at)).collect();
+    let position = |id: &str| asked.get(id).copied();
     let key = |id: &str| position(id).map(|at| keys[at]);
     let failed: HashSet<&str> = failures.iter().map(|(id, _)| id).collect();
     let computed = string_column(prepared, 0)?;
