@@ -146,13 +146,13 @@ impl Parts {
             self.keys += seconds;
             let (seconds, places) = timed(|| entries.find(&keys));
             self.find += seconds;
-            let places: Arc<[_]> = places.into_iter().flatten().collect();
+            let places: Arc<[_]> = places?.into_iter().flatten().collect();
             let (seconds, columns) = timed(|| entries.columns(&places));
             self.digests += seconds;
             let (seconds, noted) = timed(|| list.keys(batch.ids(), &keys));
             noted?;
             self.note += seconds;
-            out.push(batch.with(&stage.schema, columns));
+            out.push(batch.with(&stage.schema, columns?));
         }
         let (seconds, finished) = timed(|| list.finish());
         finished?;

@@ -43,11 +43,11 @@ impl Segments {
         let entries = entries(self.cache())?;
         for first in (0..self.rows).step_by(SEGMENT) {
             let numbers = first..self.rows.min(first + SEGMENT);
-            entries.commit(&Rows {
-                keys: numbers.clone().map(key).collect(),
-                ids: StringArray::from_iter_values(numbers.clone().map(|row| kinds::id(row as u32))),
-                columns: vec![Arc::new(Int32Array::from_iter_values(numbers.map(|row| row as i32)))],
-            })?;
+            let keys: Vec<Digest> = numbers.clone().map(key).collect();
+            let ids = StringArray::from_iter_values(numbers.clone().map(|row| kinds::id(row as u32)));
+            let column = Int32Array::from_iter_values(numbers.map(|row| row as i32));
+            let rows = Rows { inputs: keys.clone(), keys, ids, columns: vec![Arc::new(column)] };
+            entries.commit(&rows, false)?;
         }
         Ok(clock.stop(json!({ "segments": entries.names().len(), "folder": self.cache().join(FOLDER) })))
     }
@@ -83,9 +83,9 @@ pub fn open(cache: PathBuf, rows: usize) -> Answer {
         (0..WANTED).map(|at| (at as u128 * rows as u128 / WANTED as u128) as usize).collect();
     let keys: Vec<Digest> = wanted.iter().map(|&row| key(row)).collect();
     let (find, places) = timed(|| entries.find(&keys));
-    let places = places.into_iter().collect::<Option<Vec<_>>>().ok_or("a row is gone")?;
+    let places = places?.into_iter().collect::<Option<Vec<_>>>().ok_or("a row is gone")?;
     let found = resident();
-    let (read, values) = timed(|| entries.read(0, &places, &entries.digests(0, &places)));
+    let (read, values) = timed(|| entries.read(0, &places, &entries.digests(0, &places)?));
     let values = values?;
     let same = values.as_primitive::<Int32Type>().values().iter().zip(&wanted).all(|(v, w)| *v == *w as i32);
     let told = json!({

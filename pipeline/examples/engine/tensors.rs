@@ -82,9 +82,10 @@ impl Tensors {
         let clock = Clock::start();
         let entries = self.entries()?;
         for (range, column) in &self.parts {
-            let keys = range.clone().map(key).collect();
+            let keys: Vec<Digest> = range.clone().map(key).collect();
             let ids = StringArray::from_iter_values(range.clone().map(|row| kinds::id(row as u32)));
-            entries.commit(&Rows { keys, ids, columns: vec![column.clone()] })?;
+            entries
+                .commit(&Rows { inputs: keys.clone(), keys, ids, columns: vec![column.clone()] }, false)?;
         }
         self.told(clock)
     }
@@ -96,8 +97,8 @@ impl Tensors {
         for rows in order.chunks(CALL) {
             let keys: Vec<Digest> = rows.iter().map(|&row| key(row)).collect();
             let places =
-                entries.find(&keys).into_iter().collect::<Option<Vec<_>>>().ok_or("a row is gone")?;
-            let read = entries.read(0, &places, &entries.digests(0, &places))?;
+                entries.find(&keys)?.into_iter().collect::<Option<Vec<_>>>().ok_or("a row is gone")?;
+            let read = entries.read(0, &places, &entries.digests(0, &places)?)?;
             assert_eq!(read.len(), rows.len());
         }
         self.told(clock)
