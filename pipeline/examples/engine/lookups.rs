@@ -104,6 +104,7 @@ struct Parts {
     find: f64,
     digests: f64,
     note: f64,
+    segments: Vec<usize>,
 }
 
 impl Parts {
@@ -138,6 +139,7 @@ impl Parts {
         let (seconds, entries) = timed(|| Entries::open(cache.clone(), folder, fields, None));
         let entries = Arc::new(entries?);
         self.open += seconds;
+        self.segments.push(entries.names().len());
         let mut list = ListWriter::new(cache.clone());
         let mut out = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -173,6 +175,6 @@ impl Parts {
         let nanoseconds = |seconds: f64| seconds * 1e9 / lookups as f64;
         let each: serde_json::Map<_, _> =
             parts.iter().map(|&(name, seconds)| (name.to_owned(), json!(nanoseconds(seconds)))).collect();
-        json!({ "seconds": sum, "lookups": lookups, "nanoseconds": each, "find_seconds": self.find })
+        json!({ "seconds": sum, "lookups": lookups, "nanoseconds": each, "find_seconds": self.find, "segments": self.segments })
     }
 }
