@@ -122,7 +122,9 @@ def table(head, rows):
 
 def times(costs, ours, start=None):
     """A table of medians, spread and the ratio to ours; `start` is what each side's process costs by itself."""
-    net = {name: median(each).wall - (median(start[name]).wall if start and name in start else 0) for name, each in costs.items()}
+    net = {name: median(each).wall for name, each in costs.items()}
+    for name, each in (start or {}).items():
+        net[name] -= median(each).wall
     rows = []
     for name, each in costs.items():
         middle, (least, most) = median(each), spread(each)
