@@ -50,7 +50,8 @@ fn main() -> ExitCode {
 
 fn answer(arguments: &[&str]) -> Answer<()> {
     if let ["open", cache, rows] = arguments {
-        return Ok(println!("{}", segments::open(cache.into(), rows.parse()?)?));
+        println!("{}", segments::open(cache.into(), rows.parse()?)?);
+        return Ok(());
     }
     let (bench, number) = match arguments {
         [bench] => (*bench, None),
