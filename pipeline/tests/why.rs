@@ -169,7 +169,7 @@ fn version_file_and_device_are_named() {
     std::fs::write(&weights, "new").unwrap();
     let digest = |text: &str| affectflow_pipeline::Digest::of(text.as_bytes()).to_string()[..12].to_owned();
     let content = format!("content of `unet/weights` {} -> {}", digest("old"), digest("new"));
-    assert_eq!(ask(3, Device::Cpu), [content.clone()]);
+    assert_eq!(ask(3, Device::Cpu), std::slice::from_ref(&content));
     assert_eq!(ask(4, Device::Cpu), ["stage version 3 -> 4".to_owned(), content]);
 }
 

@@ -5,7 +5,7 @@
 //! A claim is first announced, then taken for what nobody else has claimed. Of two that announce at the same time the
 //! earlier process wins.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Cache;
@@ -29,15 +29,17 @@ pub struct Claim {
     path: Option<String>,
 }
 
+/// A claim, the positions of the keys that are claimed by it, and of those that another process has claimed.
+pub type Shares = (Claim, Vec<usize>, Vec<usize>);
+
 impl Claims {
     /// Claims on the rows of that identity (or on that result of a table).
     pub fn on(cache: &Arc<Cache>, live: &Arc<Live>, identity: Digest) -> Self {
         Claims { cache: cache.clone(), live: live.clone(), folder: format!("v1/claims/{identity}") }
     }
 
-    /// Claims those of the keys that no other process has claimed: their positions come back with the claim, and for the
-    /// other positions who has claimed them.
-    pub fn claim(&self, keys: &[Digest]) -> Result<(Claim, Vec<usize>, Vec<(usize, String)>), Error> {
+    /// Claims those of the keys that no other process has claimed.
+    pub fn claim(&self, keys: &[Digest]) -> Result<Shares, Error> {
         let all = || (0..keys.len()).collect();
         if keys.is_empty() || self.live.alone() {
             return Ok((Claim { cache: self.cache.clone(), path: None }, all(), Vec::new()));
@@ -48,14 +50,8 @@ impl Claims {
             return Ok((claim, all(), Vec::new()));
         }
         let others = self.others()?;
-        let owner_of = |key: &Digest| others.get(&prefix(key)).cloned();
-        let (mut mine, mut theirs) = (Vec::new(), Vec::new());
-        for (at, key) in keys.iter().enumerate() {
-            match owner_of(key) {
-                None => mine.push(at),
-                Some(owner) => theirs.push((at, owner)),
-            }
-        }
+        let (theirs, mine): (Vec<usize>, Vec<usize>) =
+            (0..keys.len()).partition(|&at| others.contains(&prefix(&keys[at])));
         let _ = self.write(&path, TAKEN, mine.iter().map(|&at| &keys[at]));
         Ok((claim, mine, theirs))
     }
@@ -63,7 +59,7 @@ impl Claims {
     /// Which of the keys another living process has claimed still.
     pub fn claimed(&self, keys: &[Digest]) -> Result<HashSet<Digest>, Error> {
         let others = self.others()?;
-        Ok(keys.iter().filter(|key| others.contains_key(&prefix(key))).copied().collect())
+        Ok(keys.iter().filter(|key| others.contains(&prefix(key))).copied().collect())
     }
 
     fn write<'k>(&self, path: &str, state: u8, keys: impl Iterator<Item = &'k Digest>) -> Result<(), Error> {
@@ -72,8 +68,8 @@ impl Claims {
     }
 
     /// What other living processes have claimed. The claims of dead ones are removed.
-    fn others(&self) -> Result<HashMap<[u8; 8], String>, Error> {
-        let mut claimed = HashMap::new();
+    fn others(&self) -> Result<HashSet<[u8; 8]>, Error> {
+        let mut claimed = HashSet::new();
         for item in self.cache.list(&self.folder)? {
             let path = format!("{}/{}", self.folder, item.name);
             let owner = item.name.split('.').next().unwrap_or_default();
@@ -94,8 +90,7 @@ impl Claims {
                 _ => false,
             };
             if counts {
-                let keys = bytes[1..].chunks_exact(8).filter_map(|key| key.try_into().ok());
-                claimed.extend(keys.map(|key| (key, owner.to_owned())));
+                claimed.extend(bytes[1..].chunks_exact(8).filter_map(|key| <[u8; 8]>::try_from(key).ok()));
             }
         }
         Ok(claimed)
@@ -134,7 +129,7 @@ mod tests {
         assert_eq!(mine, [0, 1, 2, 3]);
         let (_other, mine, theirs) = of(&second).claim(&keys).unwrap();
         assert_eq!(mine, [4, 5]);
-        assert_eq!(theirs.iter().map(|(at, _)| *at).collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert_eq!(theirs, [0, 1, 2, 3]);
         assert_eq!(of(&second).claimed(&keys).unwrap().len(), 4);
         drop(held);
         assert!(of(&second).claimed(&keys).unwrap().is_empty());

@@ -146,7 +146,7 @@ fn merge(entries: &Entries, part: &[Source]) -> Result<Option<Option<String>>, E
     if keys.is_empty() {
         return Ok(Some(None));
     }
-    let column = |column| entries.read(column, &places, &*entries.digests(column, &places)?);
+    let column = |column| entries.read(column, &places, &entries.digests(column, &places)?);
     let columns = (0..entries.fields().len()).map(column).collect::<Result<Vec<_>, Error>>()?;
     let ids = StringArray::from(entries.ids(&places)?);
     let inputs = entries.inputs(&places)?.concat();

@@ -107,7 +107,7 @@ impl Live {
     /// Says that a folder of rows is in use.
     pub fn uses(&self, folder: &str) {
         if lock(&self.said).uses.insert(folder.to_owned()) {
-            self.say();
+            self.wake.notify_all();
         }
     }
 
@@ -147,10 +147,8 @@ impl Live {
     fn beat(&self) {
         let mut ended = lock(&self.ended);
         while !*ended {
-            let (guard, timeout) =
-                self.wake.wait_timeout(ended, BEAT).unwrap_or_else(|poisoned| poisoned.into_inner());
-            ended = guard;
-            if timeout.timed_out() && !*ended {
+            ended = self.wake.wait_timeout(ended, BEAT).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
+            if !*ended {
                 self.say();
             }
         }
@@ -254,6 +252,9 @@ mod tests {
         assert!(one.alone());
         let two = Live::begin(&cache, "two");
         two.uses("abc");
+        while pinned(&cache).unwrap().is_empty() {
+            std::thread::yield_now();
+        }
         let third = Live::begin(&cache, "third");
         assert!(third.alive(one.owner()) && third.alive(two.owner()) && !third.alone());
         assert_eq!(pinned(&cache).unwrap(), ["abc".to_owned()].into());

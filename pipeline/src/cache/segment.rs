@@ -8,7 +8,8 @@ use arrow::compute::{concat_batches, take};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use parquet::arrow::arrow_reader::{
-    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection, RowSelector,
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder, RowSelection,
+    RowSelectionPolicy, RowSelector,
 };
 use parquet::arrow::{ArrowWriter, ProjectionMask};
 use parquet::basic::Compression;
@@ -185,6 +186,7 @@ impl Segment {
         let reader = builder
             .with_projection(mask)
             .with_row_selection(selection(&wanted, total))
+            .with_row_selection_policy(RowSelectionPolicy::Selectors)
             .with_batch_size(wanted.len().max(1))
             .build()?;
         let batches = reader.collect::<Result<Vec<_>, _>>()?;

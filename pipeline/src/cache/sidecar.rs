@@ -27,7 +27,7 @@ const MAGIC: &[u8; 8] = b"AFKEYS02";
 const HEADER: usize = 64;
 const BLOCK: usize = 1 << 16;
 /// Rows a directory entry stands for, about.
-const BUCKET: usize = 32;
+const BUCKET: usize = 8;
 
 /// Digits of a sidecar's root in the name of its segment.
 pub const NAME: usize = 12;

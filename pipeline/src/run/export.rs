@@ -188,7 +188,7 @@ impl Stored {
             if let Some(at) = lost {
                 return Err(gone(format!("row `{}`", ids[at]), entries.folder()));
             }
-            let values = entries.read(column, &present, &*entries.digests(column, &present)?)?;
+            let values = entries.read(column, &present, &entries.digests(column, &present)?)?;
             let mut next = 0;
             let indices: Vec<(usize, usize)> = wanted
                 .iter()

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
-use arrow::compute::{concat, concat_batches};
+use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
@@ -12,7 +12,7 @@ use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use crate::cache::Cache;
 use crate::cache::unharmed::unharmed;
-use crate::digest::{Digest, cells};
+use crate::digest::{Digest, cells, encode};
 use crate::error::Error;
 use crate::tensor;
 
@@ -69,7 +69,7 @@ impl ListWriter {
         let Some(schema) = pending.first().map(|batch| batch.schema()).filter(|_| rows > 0) else {
             return Ok(());
         };
-        let name = content(&pending)?;
+        let name = content(&pending, encode)?;
         let path = path(&name);
         if self.cache.size(&path)?.is_some() {
             self.parts.push(name);
@@ -89,16 +89,31 @@ impl ListWriter {
     }
 }
 
+/// Whether these rows are those that the list is named after.
+fn is_named(name: &str, batches: &[RecordBatch]) -> Result<bool, Error> {
+    let before = |column: &ArrayRef, out: &mut Vec<u8>| {
+        cells(column)?.iter().for_each(|digest| out.extend(digest.0));
+        Ok(())
+    };
+    // Lists were named after the digests of their cells at first.
+    Ok(content(batches, encode)? == name || content(batches, before)? == name)
+}
+
 /// The name of a list: the digest of its values, column by column.
-fn content(batches: &[RecordBatch]) -> Result<String, Error> {
+fn content(
+    batches: &[RecordBatch],
+    encode: impl Fn(&ArrayRef, &mut Vec<u8>) -> Result<(), Error>,
+) -> Result<String, Error> {
     let mut hasher = blake3::Hasher::new();
+    let mut cells = Vec::new();
     let schema = batches.first().map(|batch| batch.schema());
     for (at, field) in schema.iter().flat_map(|schema| schema.fields()).enumerate() {
         hasher.update(field.name().as_bytes());
-        let columns: Vec<_> = batches.iter().map(|batch| batch.column(at).as_ref()).collect();
-        cells(&concat(&columns)?)?.iter().for_each(|digest| {
-            hasher.update(&digest.0);
-        });
+        for batch in batches {
+            cells.clear();
+            encode(batch.column(at), &mut cells)?;
+            hasher.update(&cells);
+        }
     }
     Ok(Digest::from_hash(hasher.finalize()).to_string())
 }
@@ -113,7 +128,7 @@ pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> 
             return Err(Error::Damaged { path, what: "it was there and is gone".into() });
         };
         let found = decode(bytes).map_err(|error| cache.damaged(&path, &error.to_string()))?;
-        if content(&found)? != *part {
+        if !is_named(part, &found)? {
             return Err(cache.damaged(&path, "its content does not match its digest"));
         }
         all.extend(found);
@@ -123,8 +138,8 @@ pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> 
 
 /// Whether these are the bytes of the list at that path.
 pub(super) fn whole(path: &str, bytes: Bytes) -> bool {
-    let name = decode(bytes).and_then(|found| content(&found));
-    name.is_ok_and(|name| path.ends_with(&format!("/{name}.parquet")))
+    let name = path.rsplit('/').next().and_then(|file| file.strip_suffix(".parquet")).unwrap_or_default();
+    decode(bytes).and_then(|found| is_named(name, &found)).unwrap_or(false)
 }
 
 fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {

@@ -1,26 +1,31 @@
 //! How does a map stage run? Look up every row; load and prepare what is missing; compute; commit; send on in order.
 //!
-//! Three threads once something is missing: this one looks up, loads and prepares; one computes; one writes. Where
-//! everything is cached there is only the first.
+//! Four threads once something is missing: this one looks up, loads and prepares; one computes; one commits; one sends on,
+//! so that commits never wait for the stages behind. Where everything is cached there is only the first.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dashmap::DashSet;
 
 use super::calls::{Call, Caller, Made};
-use super::identity;
 use super::quarantine::{Failed, Quarantine};
+use super::queue::GLANCE;
 use super::stage_run::StageRun;
 use super::writer::{Item, Writer};
-use crate::cache::entries::Entries;
+use super::{elsewhere, identity};
+use crate::cache::claims::Claims;
+use crate::cache::entries::{Entries, Place};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::plan::OnError;
 use crate::stage::Map;
 
-/// What is shared by the three threads of a map stage.
+/// Batches that may wait to be sent on before computing pauses.
+const READY: usize = 16;
+
+/// What is shared by the threads of a map stage.
 pub struct MapRun<'a> {
     /// The stage.
     pub stage: &'a StageRun<'a>,
@@ -32,11 +37,13 @@ pub struct MapRun<'a> {
     pub in_flight: DashSet<Digest>,
     /// Whether rows are computed although their values are known.
     pub forced: bool,
+    /// What this process says it will compute.
+    pub claims: Claims,
 }
 
 enum ToCompute {
     Call(Box<Call>),
-    Flush(Item),
+    Flush(Box<Item>),
 }
 
 /// What the writer receives.
@@ -44,7 +51,7 @@ pub enum ToWrite {
     /// Computed rows, and rows that failed for good.
     Made(Made),
     /// A batch all of whose missing rows were sent before it.
-    Flush(Item),
+    Flush(Box<Item>),
 }
 
 /// Runs a map stage to its end.
@@ -53,33 +60,37 @@ pub fn run(stage: &StageRun, work: Arc<dyn Map>) -> Result<(), Error> {
     let folder = format!("v1/rows/{}", stage.identity);
     let entries = Entries::open(cache.clone(), folder.clone(), stage.stage.planned.adds.clone(), None)?;
     let _ = stage.tally.entries.set((folder.clone(), None));
-    let quarantine = Quarantine::open(cache, folder)?;
+    let quarantine = Quarantine::open(cache.clone(), folder)?;
+    let claims = Claims::on(&cache, &stage.shared.live, stage.identity);
     let forced = stage.shared.options.force.contains(&stage.stage.name);
-    let map = MapRun { stage, entries: Arc::new(entries), quarantine, in_flight: DashSet::new(), forced };
+    let (entries, in_flight) = (Arc::new(entries), DashSet::new());
+    let map = MapRun { stage, entries, quarantine, in_flight, forced, claims };
     std::thread::scope(|scope| {
-        let mut pump: Option<(Sender<ToCompute>, _, _)> = None;
+        let mut pump: Option<(Sender<ToCompute>, _)> = None;
         let intake = stage.inputs(|batch| {
             let item = map.look_up(batch)?;
             if pump.is_none() && item.missing.is_empty() && item.twins.is_empty() {
                 return map.emit(item);
             }
-            let (sender, _, _) = pump.get_or_insert_with(|| {
+            let (sender, _) = pump.get_or_insert_with(|| {
                 let (to_compute, computing) = bounded(2);
                 let (to_write, writing) = bounded(4);
-                let (map, work) = (&map, work.clone());
-                let compute = scope.spawn(move || map.compute(work, computing, to_write));
-                let write = scope.spawn(move || Writer::new(map).run(writing));
-                (to_compute, compute, write)
+                let (ready, sending) = unbounded();
+                let (map, work, waiting) = (&map, work.clone(), ready.clone());
+                let compute = scope.spawn(move || map.compute(work, computing, to_write, waiting));
+                let write = scope.spawn(move || Writer::new(map, ready).run(writing));
+                let send = scope.spawn(move || sending.into_iter().try_for_each(|item| map.emit(*item)));
+                (to_compute, [compute, write, send])
             });
             map.send(work.as_ref(), item, sender)
         });
-        let Some((sender, compute, write)) = pump else { return intake };
+        let Some((sender, threads)) = pump else { return intake };
         drop(sender);
-        let computed = compute.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
-        let written = write.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        let ended =
+            threads.map(|thread| thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)));
         // The thread that failed has the reason; the others only saw its channel close.
         let reason = |r: &Result<(), Error>| matches!(r, Err(error) if !matches!(error, Error::Interrupted));
-        let results = [computed, written, intake];
+        let results: Vec<Result<(), Error>> = ended.into_iter().chain([intake]).collect();
         let at = results.iter().position(reason).or(results.iter().position(Result::is_err)).unwrap_or(0);
         results.into_iter().nth(at).unwrap_or(Ok(()))
     })
@@ -91,7 +102,8 @@ impl MapRun<'_> {
         let stage = self.stage;
         let keys = identity::keys(stage.identity, &batch, &stage.stage.planned.consumes)?;
         let found = if self.forced { vec![None; keys.len()] } else { self.entries.find(&keys)? };
-        let mut item = Item { batch, keys, places: found, missing: Vec::new(), twins: Vec::new() };
+        let (missing, twins, claims) = (Vec::new(), Vec::new(), Vec::new());
+        let mut item = Item { batch, keys, places: found, missing, twins, claims };
         for row in 0..item.keys.len() as u32 {
             if self.settled(&mut item, row)? {
                 continue;
@@ -149,15 +161,41 @@ impl MapRun<'_> {
     }
 
     /// Loads and prepares the missing rows of a batch, call by call, and sends the batch after them.
-    fn send(&self, work: &dyn Map, item: Item, sender: &Sender<ToCompute>) -> Result<(), Error> {
+    fn send(&self, work: &dyn Map, mut item: Item, sender: &Sender<ToCompute>) -> Result<(), Error> {
+        let (mut mine, mut theirs) = elsewhere::share(self, &mut item)?;
+        loop {
+            self.send_calls(work, &item, &mine, sender)?;
+            if theirs.is_empty() {
+                break;
+            }
+            (mine, theirs) = elsewhere::wait(self, &mut item, theirs)?;
+        }
+        sender.send(ToCompute::Flush(Box::new(item))).map_err(|_| Error::Interrupted)
+    }
+
+    fn send_calls(
+        &self,
+        work: &dyn Map,
+        item: &Item,
+        rows: &[u32],
+        sender: &Sender<ToCompute>,
+    ) -> Result<(), Error> {
         let closed = |_| Error::Interrupted;
-        for rows in item.missing.chunks(work.rows_per_call().max(1)) {
+        for rows in rows.chunks(work.rows_per_call().max(1)) {
             self.stage.shared.control.check()?;
             let keys = rows.iter().map(|&row| item.keys[row as usize]).collect();
             let call = Call::prepare(self.stage, work, item.batch.take(rows)?, keys);
             sender.send(ToCompute::Call(Box::new(call))).map_err(closed)?;
         }
-        sender.send(ToCompute::Flush(item)).map_err(closed)
+        Ok(())
+    }
+
+    /// Takes note of a missing row that another process has stored.
+    pub fn found(&self, item: &mut Item, row: u32, place: Option<Place>) {
+        item.places[row as usize] = place;
+        item.missing.retain(|&missing| missing != row);
+        self.in_flight.remove(&item.keys[row as usize]);
+        self.stage.tally.hits.fetch_add(1, Ordering::Relaxed);
     }
 
     fn compute(
@@ -165,10 +203,16 @@ impl MapRun<'_> {
         work: Arc<dyn Map>,
         calls: Receiver<ToCompute>,
         sender: Sender<ToWrite>,
+        ready: Sender<Box<Item>>,
     ) -> Result<(), Error> {
         let send = |message| sender.send(message).map_err(|_| Error::Interrupted);
         let mut caller = Caller::new(self.stage, work);
         for message in calls {
+            // Where the stages behind are slow, computing waits for them, and not what is computed already.
+            while ready.len() > READY {
+                self.stage.shared.control.check()?;
+                std::thread::sleep(GLANCE);
+            }
             match message {
                 ToCompute::Flush(item) => send(ToWrite::Flush(item))?,
                 ToCompute::Call(call) => caller.call(*call, &mut |made| match made.is_empty() {

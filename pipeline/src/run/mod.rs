@@ -7,6 +7,7 @@ mod calls;
 pub mod checkpoint;
 pub mod context;
 pub mod control;
+mod elsewhere;
 pub mod export;
 pub mod identity;
 mod limit;

@@ -233,11 +233,11 @@ mod tests {
     #[test]
     fn a_damaged_file_costs_a_retry_and_is_told() {
         let key = Digest::of(b"row");
-        let damage: [&dyn Fn(&mut Vec<u8>); 4] = [
-            &|bytes| bytes.truncate(bytes.len() / 2),
-            &|bytes| bytes.clear(),
-            &|bytes| bytes[10] ^= 1,
-            &|bytes| bytes.extend(b"{\"key\":\"\"}\n"),
+        let damage: [fn(&mut Vec<u8>); 4] = [
+            |bytes| bytes.truncate(bytes.len() / 2),
+            |bytes| bytes.clear(),
+            |bytes| bytes[10] ^= 1,
+            |bytes| bytes.extend(b"{\"key\":\"\"}\n"),
         ];
         for change in damage {
             let folder = tempfile::tempdir().unwrap();

@@ -13,7 +13,7 @@ use crate::error::Error;
 
 const LIMIT: usize = 8 << 20;
 /// How often a blocked thread looks at the stop sign.
-const GLANCE: Duration = Duration::from_millis(20);
+pub const GLANCE: Duration = Duration::from_millis(20);
 
 /// One stage's output.
 pub struct Queue {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::context::Context;
+use super::elsewhere;
 use super::lists::ListWriter;
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
@@ -120,6 +121,10 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     stage.shared.live.uses(&entry.to_string());
     let force = stage.shared.options.force.contains(&stage.stage.name);
     let found = if force { None } else { TableRecord::newest(cache, entry)? };
+    let (claim, found) = match found {
+        None if !force => elsewhere::table(stage, entry, || TableRecord::newest(cache, entry))?,
+        found => (None, found),
+    };
     let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };
     let checkpoints = Arc::new(Checkpoints::of_entry(cache.clone(), entry));
     if force {
@@ -130,6 +135,7 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
         Some(record) => record,
         None => compute(stage, work, &rows, entry, &context)?,
     };
+    drop(claim);
     context.forget_checkpoints();
     counter.fetch_add(1, Ordering::Relaxed);
     let _ = stage.tally.artifacts.set(record.digests());

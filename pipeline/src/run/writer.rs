@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::compute::concat;
-use crossbeam_channel::{Receiver, RecvTimeoutError};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::calls::{Made, RowFailure};
 use super::map::{MapRun, ToWrite};
 use crate::Batch;
+use crate::cache::claims::Claim;
 use crate::cache::entries::Place;
 use crate::cache::segment::Rows;
 use crate::digest::Digest;
@@ -34,6 +35,8 @@ pub struct Item {
     pub twins: Vec<u32>,
     /// Where its rows lie, as far as they were stored when the batch came.
     pub places: Vec<Option<Place>>,
+    /// What keeps other processes from computing the missing rows too.
+    pub claims: Vec<Claim>,
 }
 
 /// Collects computed rows of one map stage.
@@ -48,12 +51,13 @@ pub struct Writer<'a> {
     /// Whether some of the rows are to stand before older ones of their key.
     newest: bool,
     since: Option<Instant>,
-    waiting: VecDeque<Item>,
+    waiting: VecDeque<Box<Item>>,
+    ready: Sender<Box<Item>>,
 }
 
 impl<'a> Writer<'a> {
     /// A writer for that stage.
-    pub fn new(map: &'a MapRun<'a>) -> Self {
+    pub fn new(map: &'a MapRun<'a>, ready: Sender<Box<Item>>) -> Self {
         let columns = vec![Vec::new(); map.entries.fields().len()];
         Writer {
             map,
@@ -66,6 +70,7 @@ impl<'a> Writer<'a> {
             newest: false,
             since: None,
             waiting: VecDeque::new(),
+            ready,
         }
     }
 
@@ -146,14 +151,15 @@ impl<'a> Writer<'a> {
     }
 
     fn send_on(&mut self) -> Result<(), Error> {
-        while let Some(item) = self.waiting.pop_front() {
+        while let Some(mut item) = self.waiting.pop_front() {
+            item.claims.clear();
             // What is computed although its value is known stays in flight, so that it happens once a run.
             if !self.map.forced {
                 item.missing.iter().for_each(|&row| {
                     self.map.in_flight.remove(&item.keys[row as usize]);
                 });
             }
-            self.map.emit(item)?;
+            self.ready.send(item).map_err(|_| Error::Interrupted)?;
         }
         Ok(())
     }

@@ -106,7 +106,7 @@ impl<'a> Chosen<'a> {
         let artifacts = units.iter().enumerate().filter(|(_, unit)| unit.what == What::Artifact);
         let mut artifacts: HashMap<String, (usize, usize)> =
             artifacts.map(|(at, unit)| (unit.path(), (at, 0))).collect();
-        for path in units.iter().flat_map(|unit| distinct(unit)) {
+        for path in units.iter().flat_map(distinct) {
             artifacts.entry(path).and_modify(|(_, tables)| *tables += 1);
         }
         let left = units.iter().map(|unit| unit.bytes).sum();
