@@ -5,7 +5,7 @@ use std::sync::Arc;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::stage::{Failures, Inputs};
 use affectflow_pipeline::{
-    About, Map, Planned, Problem, Registry, Shape, Source, Stage, StageResult, Subset, Work, Worker,
+    About, Map, Planned, Problem, Registry, Retry, Shape, Source, Stage, StageResult, Subset, Work, Worker,
 };
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Int64Type, Schema};
