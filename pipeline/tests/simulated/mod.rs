@@ -1,6 +1,8 @@
 //! A disk in memory that is as unkind as a real one may be: what was not synced can be gone, torn or out of order after a
 //! power cut, any one operation can fail, and it can be full.
 
+#![allow(dead_code, reason = "each test binary uses its own share")]
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
