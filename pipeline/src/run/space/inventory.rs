@@ -81,6 +81,9 @@ impl Unit {
         self.paths.push(path);
         self.files += items.len() as u64;
         self.bytes += items.iter().map(|item| item.size).sum::<u64>();
+        if self.what == What::Checkpoint {
+            return;
+        }
         let newest = items.iter().filter_map(|item| time(item.name.split('-').next()?)).max();
         self.written = self.written.max(newest);
     }
