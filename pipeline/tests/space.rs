@@ -26,7 +26,7 @@ use affectflow_pipeline::run::{Options, State, run};
 use affectflow_pipeline::{Digest, Error};
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use common::{Log, Row, exported, go, plan, registry};
+use common::{Log, Row, exported, go, lines_of, plan, registry};
 use serde_json::json;
 use simulated::{Fault, SimulatedDisk};
 
@@ -398,6 +398,58 @@ impl Observer for Warnings {
             self.0.lock().unwrap().push(message.clone());
         }
     }
+}
+
+#[test]
+fn a_power_cut_while_something_is_removed_raises_no_false_alarm() {
+    let all = Policy { older_than: Some(Duration::ZERO), max_size: Some(1), dry_run: false };
+    let prepared = || {
+        let (disk, runs) = (SimulatedDisk::new(), tempfile::tempdir().unwrap());
+        let (record, _) = simulated_run(&disk, runs.path());
+        (disk, runs, record)
+    };
+    let (disk, runs, record) = prepared();
+    let expected = lines(&disk, runs.path(), &record);
+    disk.set(Fault::None);
+    gc(&simulated_state(&disk, runs.path()), &all).unwrap();
+    let operations = disk.operations();
+    assert!(operations > 40, "{operations}");
+    for at in 1..=operations {
+        let (disk, runs, _) = prepared();
+        disk.set(Fault::PowerCut(at));
+        let ended = gc(&simulated_state(&disk, runs.path()), &all);
+        assert!(ended.is_err(), "operation {at}");
+        disk.after_power_cut(at as u64);
+        let (record, warned) = simulated_run(&disk, runs.path());
+        assert_eq!(warned, Vec::<String>::new(), "operation {at}: false alarm");
+        assert_eq!(lines(&disk, runs.path(), &record), expected, "operation {at}");
+    }
+    println!("{operations} operations, each cut off");
+}
+
+fn simulated_state(disk: &SimulatedDisk, runs: &Path) -> State {
+    State { cache: on(disk), files: Arc::default(), runs: runs.to_owned() }
+}
+
+fn simulated_run(disk: &SimulatedDisk, runs: &Path) -> (Record, Vec<String>) {
+    let registry = registry(&Arc::new(Log::default()));
+    let warnings = Arc::new(Warnings::default());
+    let state = simulated_state(disk, runs);
+    let plan = plan(&registry, &stages("a", 12));
+    let (record, result) = run(&plan, &registry, &state, &Options::default(), warnings.clone()).unwrap();
+    result.unwrap();
+    let warned = std::mem::take(&mut *warnings.0.lock().unwrap());
+    (record, warned)
+}
+
+fn lines(disk: &SimulatedDisk, runs: &Path, record: &Record) -> Vec<String> {
+    let mut lines = Vec::new();
+    export(&simulated_state(disk, runs).cache, record, "count", true, |batch| {
+        lines.extend(lines_of(&batch));
+        Ok(())
+    })
+    .unwrap();
+    lines
 }
 
 /// Runs with a limit; the record and the warnings.
