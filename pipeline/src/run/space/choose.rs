@@ -66,15 +66,18 @@ impl Choice<'_> {
         let unreadable = self.uses.unreadable.iter().map(|(_, began)| *began).min();
         let doubtful = unreadable.is_some_and(|began| last.is_none_or(|last| last >= began));
         let named = self.uses.by_path.get(&unit.path()).is_some_and(|used| used.kept);
-        named || doubtful || last.is_some_and(|last| last >= cutoff) || self.pinned(unit)
+        // Of a checkpoint nothing tells whose it is before its table is finished; then it is gone.
+        let going_on = unit.what == What::Checkpoint && self.uses.unfinished;
+        named || doubtful || going_on || last.is_some_and(|last| last >= cutoff) || self.pinned(unit)
     }
 
-    /// Damaged files first, then results, and only then lists, each kind by its last use.
+    /// Damaged files first, then results, then checkpoints, and only then lists, each kind by its last use.
     fn hold(&self, chosen: &mut Chosen, max: u64) {
         let class = |unit: &Unit| match unit.what {
             What::Damaged => Some(0),
-            What::Table | What::Rows | What::Checkpoint => Some(1),
-            What::List if !self.live => Some(2),
+            What::Table | What::Rows => Some(1),
+            What::Checkpoint => Some(2),
+            What::List if !self.live => Some(3),
             What::List | What::Artifact | What::Identity => None,
         };
         let evictable = self.units.iter().enumerate().filter(|(_, unit)| !self.pinned(unit));

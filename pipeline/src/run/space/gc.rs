@@ -111,6 +111,9 @@ pub(super) fn collect(cache: &Cache, runs: &Path, policy: &Policy) -> Result<Rem
         return Ok(removed);
     }
     chosen.iter().try_for_each(|&at| remove(cache, &units[at]))?;
+    if !live {
+        forget_claims(cache)?;
+    }
     removed.leftovers = sweep(cache)?;
     Ok(removed)
 }
@@ -143,6 +146,15 @@ fn remove(cache: &Cache, unit: &Unit) -> Result<(), Error> {
             part.iter().try_for_each(|item| cache.remove(&format!("{folder}/{}", item.name)))?;
             cache.settle(folder)?;
         }
+    }
+    Ok(())
+}
+
+/// Removes the claims of processes that died, where none is at work.
+fn forget_claims(cache: &Cache) -> Result<(), Error> {
+    for folder in cache.list("v1/claims")?.into_iter().filter(|item| item.folder) {
+        let path = format!("v1/claims/{}", folder.name);
+        cache.list(&path)?.iter().try_for_each(|item| cache.remove(&format!("{path}/{}", item.name)))?;
     }
     Ok(())
 }

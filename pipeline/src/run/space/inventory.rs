@@ -54,9 +54,12 @@ impl Unit {
         }
     }
 
-    /// Paths of the artifacts that it needs.
+    /// Paths of the artifacts that it needs, and of the lists that say what it was computed from.
     pub fn artifacts(&self) -> impl Iterator<Item = String> {
-        self.records.iter().flat_map(|record| record.artifacts.values()).map(|hex| artifact_path(hex))
+        self.records.iter().flat_map(|record| {
+            let artifacts = record.artifacts.values().map(|hex| artifact_path(hex));
+            artifacts.chain(record.inputs.iter().map(|name| list_path(name)))
+        })
     }
 
     /// Rows stored; `None` for what has none.
@@ -81,6 +84,9 @@ impl Unit {
         self.paths.push(path);
         self.files += items.len() as u64;
         self.bytes += items.iter().map(|item| item.size).sum::<u64>();
+        if self.what == What::Checkpoint {
+            return;
+        }
         let newest = items.iter().filter_map(|item| time(item.name.split('-').next()?)).max();
         self.written = self.written.max(newest);
     }

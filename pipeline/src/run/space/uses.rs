@@ -10,6 +10,9 @@ use serde_json::Value;
 use super::super::record::Record;
 use super::inventory::{What, identity_path, list_path};
 
+/// Outcomes of runs that came to their end.
+const FINISHED: [&str; 2] = ["done", "quarantined"];
+
 /// What records say of one thing.
 #[derive(Debug, Clone)]
 pub(super) struct Used {
@@ -45,23 +48,27 @@ pub(super) struct Uses {
     pub by_path: HashMap<String, Used>,
     /// Records that cannot be read, and when their runs began as far as their names tell.
     pub unreadable: Vec<(String, SystemTime)>,
+    /// Whether a run that is kept did not come to its end.
+    pub unfinished: bool,
 }
 
 impl Uses {
     /// Reads the records. Kept are the newest finished run of each pipeline and those that ended after a moment.
     pub fn read(runs: &Path, kept_after: Option<SystemTime>) -> Self {
-        let mut uses = Uses { by_path: HashMap::new(), unreadable: Vec::new() };
+        let mut uses = Uses { by_path: HashMap::new(), unreadable: Vec::new(), unfinished: false };
         let records = uses.records(runs);
         let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
         for (at, record) in records.iter().enumerate() {
-            if matches!(record.outcome.as_str(), "done" | "quarantined") {
+            if FINISHED.contains(&record.outcome.as_str()) {
                 newest.insert(&record.name, at);
             }
         }
         for (at, record) in records.iter().enumerate() {
             let time = ended(record);
+            let finished = FINISHED.contains(&record.outcome.as_str());
             let kept =
                 newest.get(record.name.as_str()) == Some(&at) || kept_after.is_none_or(|after| time > after);
+            uses.unfinished |= kept && !finished;
             for (stage, info) in &record.stages {
                 uses.stage(record, stage, info, time, kept);
             }
