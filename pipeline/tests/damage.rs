@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex};
 use affectflow_pipeline::Error;
 use affectflow_pipeline::cache::segment::Segment;
 use affectflow_pipeline::run::lists;
+use affectflow_pipeline::run::verify::verify;
 use affectflow_pipeline::run::{Options, State};
 use proof::damage::{Damage, files, folder};
 use proof::whole::Whole;
@@ -97,7 +98,15 @@ fn endure(whole: &Whole, file: &Path, damage: &Damage, salt: &'static str) -> Re
     }
     // Parquet has bits that no reader looks at; that they are another is what `cache verify` finds.
     let unread = damage.name() == "flip" && file.extension().is_some_and(|end| end == "parquet");
-    if !told && !unread && !silent(damage.name(), file.to_str().unwrap()) {
+    let explains = whole.explaining.iter().any(|list| *list == file);
+    if explains && damaged.is_some() && !unread {
+        let stop = AtomicBool::new(false);
+        let verified = verify(&State::open(&folder.path().join("state")).cache, &stop, |_, _| {}).unwrap();
+        if !verified.damage.iter().any(|damage| damage.path.contains(name)) {
+            return Err("neither a run nor `cache verify` tells".into());
+        }
+    }
+    if !told && !unread && !explains && !silent(damage.name(), file.to_str().unwrap()) {
         return Err("nothing is told".into());
     }
     let again = project.run("state", &Options::default());

@@ -36,6 +36,8 @@ pub struct Whole {
     pub files: Vec<PathBuf>,
     /// What belongs to the last stage alone: a run with another salt does not look at it.
     pub last: Vec<String>,
+    /// Lists that only tell what a table was computed from: no run reads them, `why` and `cache verify` do.
+    pub explaining: Vec<PathBuf>,
 }
 
 fn project(folder: &Path, salt: &str) -> Project {
@@ -70,7 +72,17 @@ impl Whole {
             .chain([&said["entries"], &said["key"]])
             .map(|name| name.as_str().unwrap().to_owned())
             .collect();
-        Whole { folder, outcomes, costs, files, last }
+        let explaining = files
+            .iter()
+            .filter(|file| file.starts_with("v1/tables"))
+            .flat_map(|file| {
+                let record: serde_json::Value =
+                    serde_json::from_slice(&fs::read(cache.join(file)).unwrap()).unwrap();
+                let lists = record["inputs"].as_array().cloned().unwrap();
+                lists.into_iter().map(|list| format!("v1/lists/{}.parquet", list.as_str().unwrap()).into())
+            })
+            .collect();
+        Whole { folder, outcomes, costs, files, last, explaining }
     }
 
     /// The project with its cache, in a folder of its own.
