@@ -49,12 +49,11 @@ pub fn run(args: Args, project: &Project) -> Outcome {
         eprintln!("warning: the record of run `{run}` cannot be read: what is newer than it was kept");
     }
     if let Some(max) = args.max_size.filter(|&max| removed.left > max) {
-        eprintln!(
-            "warning: {} stay although {} are asked for: runs at work use {} of them",
-            bytes(removed.left),
-            bytes(max),
-            bytes(removed.pinned)
-        );
+        let why = match removed.pinned {
+            0 => "what is left says how results were made".to_owned(),
+            pinned => format!("runs at work use {} of them", bytes(pinned)),
+        };
+        eprintln!("warning: {} stay although {} are asked for: {why}", bytes(removed.left), bytes(max));
     }
     let mut out = std::io::stdout().lock();
     match args.json {
@@ -95,18 +94,18 @@ fn write_table(out: &mut impl Write, removed: &Removed, dry_run: bool) -> std::i
 /// A line for each result; everything else is small and many, and stands in a line a kind.
 fn rows(gone: &[Gone]) -> Vec<Vec<String>> {
     let mut lines: Vec<Vec<String>> = gone.iter().filter(|gone| result(gone)).map(line).collect();
-    for (what, words) in [
-        (What::Checkpoint, "checkpoints"),
-        (What::Artifact, "artifacts"),
-        (What::List, "lists of rows"),
-        (What::Identity, "identities"),
-        (What::Damaged, "damaged files"),
+    for (what, one, many) in [
+        (What::Checkpoint, "checkpoint", "checkpoints"),
+        (What::Artifact, "artifact", "artifacts"),
+        (What::List, "list of rows", "lists of rows"),
+        (What::Identity, "identity", "identities"),
+        (What::Damaged, "damaged file", "damaged files"),
     ] {
         let all: Vec<&Gone> = gone.iter().filter(|gone| gone.what == what).collect();
         let Some(newest) = all.iter().map(|gone| gone.used.as_deref()).max() else { continue };
         let size = bytes(all.iter().map(|gone| gone.bytes).sum());
         let dash = || "-".to_owned();
-        let what = format!("{} {words}", grouped(all.len() as u64));
+        let what = format!("{} {}", grouped(all.len() as u64), if all.len() == 1 { one } else { many });
         lines.push(vec![what, dash(), dash(), dash(), size, day(newest), dash()]);
     }
     lines
