@@ -311,7 +311,7 @@ fn what_a_live_run_uses_stays_whatever_is_asked() {
     drop(live);
     let removed = collect(at, Duration::ZERO, Some(1), false);
     assert_eq!(names(&removed, What::Rows), [stored(&record, "up")]);
-    assert_eq!(names(&removed, What::List).len(), 3);
+    assert_eq!(names(&removed, What::List).len(), 4);
 }
 
 #[test]

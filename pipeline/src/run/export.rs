@@ -155,7 +155,13 @@ impl Stored {
                 if fields.is_empty() && values.num_rows() > 0 && info["columns"] != serde_json::json!([]) {
                     return Err(gone(format!("the rows of stage `{stage}`"), folder));
                 }
-                let entries = Entries::open(cache.clone(), folder.to_owned(), fields, segments.as_deref())?;
+                // A table's rows that were removed and computed again lie in other segments of the same entry.
+                let mut there = true;
+                for name in segments.iter().flatten() {
+                    there &= cache.size(&format!("{folder}/{name}.parquet"))?.is_some();
+                }
+                let named = segments.as_deref().filter(|_| there);
+                let entries = Entries::open(cache.clone(), folder.to_owned(), fields, named)?;
                 let keys: Vec<Digest> = keys
                     .as_fixed_size_binary()
                     .iter()
