@@ -36,7 +36,7 @@ pub fn run(args: &Args, project: &Project, registry: &Registry, mut options: Opt
         _ => Path::new("."),
     });
     let mut places = Places { skipped: absolute(&project.state), ..Places::default() };
-    places.named.insert(project.file.clone());
+    places.named.insert(absolute(&project.file));
     loop {
         // Looked at before the file is read, so that no change falls between.
         let mut before = Snapshot::of(&places);
@@ -86,7 +86,7 @@ fn named(project: &Project, plan: &Plan) -> BTreeSet<PathBuf> {
             Dependency::Content { .. } => None,
         });
     let watches = plan.stages.iter().flat_map(|stage| &stage.planned.watches);
-    depends.chain(watches).chain([&project.file]).cloned().collect()
+    depends.chain(watches).chain([&project.file]).map(|path| absolute(path)).collect()
 }
 
 /// What has changed, once it changes no more; `None` where the user has asked to stop.
@@ -129,8 +129,7 @@ fn sleep(time: Duration, stop: &AtomicBool) -> Option<()> {
 
 /// `photos/happy/3.png, 2 more`
 fn in_words(changed: &[PathBuf], folder: &Path) -> String {
-    let first = changed.first().map(|path| absolute(path));
-    let first = first.map(|path| path.strip_prefix(folder).unwrap_or(&path).display().to_string());
+    let first = changed.first().map(|path| path.strip_prefix(folder).unwrap_or(path).display().to_string());
     let more = if changed.len() > 1 { format!(", {} more", changed.len() - 1) } else { String::new() };
     first.unwrap_or_default() + &more
 }
