@@ -49,7 +49,8 @@ pub fn run(args: &Args, project: &Project, registry: &Registry, mut options: Opt
                 }
                 let state = project.state();
                 let outcome = once(args, &plan, registry, &state, &options);
-                places.read = before.add(&places, state.files.asked());
+                let read = state.files.asked().into_iter().map(|(path, then)| (absolute(&path), then));
+                places.read = before.add(&places, read.collect());
                 // What was asked to be computed again has been.
                 (options.force, options.retry_quarantined) = (BTreeSet::new(), false);
                 outcome
