@@ -47,9 +47,9 @@ mod tests {
 version: 1
 default: main
 pipelines:
-  main: { stages: { in: { kind: a }, embed: { kind: b } } }
-  second: { stages: { in: { kind: a }, label: { kind: c }, adapt: { kind: d } } }
-  third: { stages: { adapt: { kind: d } } }
+  main: { stages: { in: { kind: a }, middle: { kind: b } } }
+  second: { stages: { in: { kind: a }, next: { kind: c }, end: { kind: d } } }
+  third: { stages: { end: { kind: d } } }
 ";
 
     #[test]
@@ -58,10 +58,10 @@ pipelines:
         let ok = |text: &str| address(&spec, text).map(|(pipeline, stage)| format!("{pipeline}/{stage}"));
         assert_eq!(ok("in").unwrap(), "main/in");
         assert_eq!(ok("second/in").unwrap(), "second/in");
-        assert_eq!(ok("label").unwrap(), "second/label");
+        assert_eq!(ok("next").unwrap(), "second/next");
         let wrong = |text: &str| ok(text).unwrap_err().to_string();
-        assert!(wrong("adapt").contains("`second/adapt` or `third/adapt`"), "{}", wrong("adapt"));
-        assert!(wrong("embde").contains("did you mean `embed`?"), "{}", wrong("embde"));
+        assert!(wrong("end").contains("`second/end` or `third/end`"), "{}", wrong("end"));
+        assert!(wrong("middel").contains("did you mean `middle`?"), "{}", wrong("embde"));
         assert!(wrong("third/in").contains("pipeline `third` has no stage `in`"), "{}", wrong("third/in"));
         assert!(wrong("scond/in").contains("did you mean `second`?"), "{}", wrong("scond/in"));
     }
