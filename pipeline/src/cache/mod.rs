@@ -217,6 +217,12 @@ impl Cache {
         blob_path(digest)
     }
 
+    /// Whether a file of that path was moved aside.
+    pub fn is_aside(&self, path: &str) -> Result<bool, Error> {
+        let name = format!("-{}", path.replace('/', "_"));
+        Ok(self.list("aside")?.iter().any(|item| item.name.ends_with(&name)))
+    }
+
     /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted.
     pub fn damaged(&self, path: &str, what: &str) -> Error {
         let aside = match &self.hidden {

@@ -128,9 +128,12 @@ impl Stored {
         };
         let info = record.stages.get(stage).ok_or_else(unknown)?;
         let parts: Vec<String> = serde_json::from_value(info["lists"].clone()).unwrap_or_default();
-        for part in &parts {
-            if cache.size(&lists::path(part))?.is_none() {
-                return Err(removed(record, stage));
+        for path in parts.iter().map(|part| lists::path(part)) {
+            if cache.size(&path)?.is_none() {
+                return Err(match cache.is_aside(&path)? {
+                    true => gone("it".into(), &path),
+                    false => removed(record, stage),
+                });
             }
         }
         let batches = lists::read(cache, &parts)?;

@@ -97,8 +97,8 @@ pub fn run(
     observer: Arc<dyn Observer>,
 ) -> Result<(Record, Result<(), Error>), Error> {
     state.cache.check_format()?;
-    state.cache.mark_format()?;
     let mut record = Record::begin(plan, state, options)?;
+    state.cache.mark_format()?;
     let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
