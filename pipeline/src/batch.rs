@@ -2,6 +2,7 @@
 //! and places. Values are loaded when a stage computes, and not before.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use arrow::array::{
@@ -11,6 +12,7 @@ use arrow::compute::{cast, take, take_record_batch};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 
 use crate::cache::entries::{Entries, Place};
+use crate::cache::memo::FileMemo;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 use crate::registry::Registry;
@@ -231,12 +233,13 @@ impl Batch {
 #[derive(Clone, Default)]
 pub struct Loader {
     registry: Registry,
+    files: Arc<FileMemo>,
 }
 
 impl Loader {
-    /// A loader that reads links through the registry.
-    pub fn new(registry: Registry) -> Self {
-        Loader { registry }
+    /// A loader that reads links through the registry; `files` are the digests that sources took of them.
+    pub fn new(registry: Registry, files: Arc<FileMemo>) -> Self {
+        Loader { registry, files }
     }
 
     /// `id` and the named columns, as values. A row whose link cannot be read is left out and reported.
@@ -265,6 +268,14 @@ impl Loader {
         without_failed(rows, failures)
     }
 
+    /// A file that does not hold what its digest says: its size and time may be those it had, so nothing is believed of it.
+    fn changed(&self, uri: &str) -> String {
+        if let Some(path) = uri.strip_prefix("file:") {
+            self.files.forget(Path::new(path));
+        }
+        format!("`{uri}` changed while the run was under way; run again")
+    }
+
     fn follow(&self, batch: &Batch, at: usize, failures: &mut Failures) -> Result<ArrayRef, Error> {
         let (uri, _) = batch.link(at)?;
         let name = batch.schema.field(at + 1).name();
@@ -279,7 +290,7 @@ impl Loader {
             };
             let read = read.and_then(|bytes| match Digest::of(&bytes) == *digest {
                 true => Ok(bytes),
-                false => Err(format!("`{}` changed while the run was under way; run again", uris.value(row))),
+                false => Err(self.changed(uris.value(row))),
             });
             values.push(read.map_err(|error| failures.push(batch.ids.value(row), error)).ok());
         }

@@ -51,7 +51,7 @@ pub struct Local;
 
 impl FileSystem for Local {
     fn read(&self, path: &Path) -> io::Result<Bytes> {
-        let file = File::open(path)?;
+        let file = File::open(path).map_err(vanished)?;
         if file.metadata()?.len() == 0 {
             return Ok(Bytes::new());
         }
@@ -62,7 +62,7 @@ impl FileSystem for Local {
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
-        fs::metadata(path).map(|meta| meta.len())
+        fs::metadata(path).map(|meta| meta.len()).map_err(vanished)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Item>> {
@@ -112,5 +112,13 @@ impl FileSystem for Local {
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
         fs::remove_dir(folder)
+    }
+}
+
+/// A network disk may call a file stale that another machine has removed.
+fn vanished(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::StaleNetworkFileHandle => io::ErrorKind::NotFound.into(),
+        _ => error,
     }
 }

@@ -129,6 +129,15 @@ impl FileMemo {
         Ok((digest, true))
     }
 
+    /// Forgets what is known of a file that turned out to hold other bytes: it is read again when asked for next.
+    pub fn forget(&self, path: &Path) {
+        let mut guard = self.lock();
+        if let Some(known) = guard.files.remove(path) {
+            // A digest taken before the file was made is never believed.
+            guard.note(&line(path, &Known { taken: 0, ..known }));
+        }
+    }
+
     /// The files asked for since the memo was opened, each as it was then.
     pub fn asked(&self) -> Vec<(PathBuf, Option<Identity>)> {
         self.lock().asked.iter().map(|(path, identity)| (path.clone(), *identity)).collect()
@@ -300,5 +309,27 @@ mod tests {
         assert_eq!(["a", "b", "c", "d"].map(|name| link(&memo, name)), [0, 1, 1, 1]);
         let memo = FileMemo::open(path);
         assert_eq!(["a", "b", "c", "d"].map(|name| link(&memo, name)), [0; 4]);
+    }
+
+    #[test]
+    fn what_was_forgotten_is_read_again_by_later_runs_too() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, file) = (folder.path().join("memo"), folder.path().join("a.bin"));
+        let old = SystemTime::now() - Duration::from_secs(60);
+        let write = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            std::fs::File::options().write(true).open(&file).unwrap().set_modified(old).unwrap();
+        };
+        write("bytes");
+        let memo = FileMemo::open(path.clone());
+        memo.digest(&file).unwrap();
+        write("other");
+        assert_eq!(memo.digest(&file).unwrap(), (Digest::of(b"bytes"), false), "it looks as it did");
+        memo.save().unwrap();
+        let memo = FileMemo::open(path.clone());
+        memo.forget(&file);
+        memo.save().unwrap();
+        let memo = FileMemo::open(path);
+        assert_eq!(memo.digest(&file).unwrap(), (Digest::of(b"other"), true));
     }
 }

@@ -196,7 +196,11 @@ impl Cache {
     /// Stores an artifact; its name is its digest.
     pub fn put_blob(&self, bytes: &[u8]) -> Result<Digest, Error> {
         let digest = Digest::of(bytes);
-        self.put(&blob_path(digest), &[bytes])?;
+        let path = blob_path(digest);
+        // One that was there may be damaged; it is looked at, so that what is stored counts.
+        if !self.put(&path, &[bytes])? && self.blob(digest)?.is_none() {
+            self.put(&path, &[bytes])?;
+        }
         Ok(digest)
     }
 

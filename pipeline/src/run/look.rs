@@ -128,7 +128,7 @@ pub(super) fn look(
     state: &State,
     options: &Options,
 ) -> Result<Vec<Looked>, Error> {
-    let loader = Loader::new(registry.clone());
+    let loader = Loader::new(registry.clone(), state.files.clone());
     let mut looked: Vec<Looked> = Vec::new();
     for stage in &plan.stages {
         let found = Look { state, options, loader: &loader, stage }.stage(&looked)?;

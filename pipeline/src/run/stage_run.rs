@@ -74,7 +74,7 @@ impl<'a> Shared<'a> {
             state,
             options,
             control: Control::new(options.interrupt.clone()),
-            loader: Loader::new(registry.clone()),
+            loader: Loader::new(registry.clone(), state.files.clone()),
             observer,
             live,
             ids: Mutex::default(),

@@ -71,13 +71,14 @@ pub fn why(
         let looked = look(plan, registry, state, options)?;
         let past = Past::new(state);
         let explain = Explain { plan, looked: &looked, past: &past };
-        explained(&explain, registry, options, at, row)
+        let loader = Loader::new(registry.clone(), state.files.clone());
+        explained(&explain, &loader, options, at, row)
     })
 }
 
 fn explained(
     explain: &Explain,
-    registry: &Registry,
+    loader: &Loader,
     options: &Options,
     at: usize,
     row: Option<&str>,
@@ -94,10 +95,7 @@ fn explained(
         spread(explain, at, &mut notes)?;
     }
     let row = match row {
-        Some(id) => {
-            let loader = Loader::new(registry.clone());
-            Some(row::explain(explain, at, id, nearest.as_ref(), &loader)?)
-        }
+        Some(id) => Some(row::explain(explain, at, id, nearest.as_ref(), loader)?),
         None => None,
     };
     Ok(Why {
