@@ -57,6 +57,27 @@ fn four_processes_on_one_cache() {
     hammer("four_processes_on_one_cache", 4);
 }
 
+#[test]
+fn processes_that_start_together_share_the_work() {
+    if let Some(job) = child::job() {
+        return work(&job);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let project = Project::at(folder.path());
+    let row = |n: usize| (format!("r{n:04}"), format!("value {n}"), String::new());
+    project.source("photos", &(0..ROWS).map(row).collect::<Vec<_>>());
+    project.pipeline(&STAGES.replace("pause: 1", "pause: 5"));
+    let test = "processes_that_start_together_share_the_work";
+    let start = |_| child::start(test, &json!({ "folder": folder.path(), "which": 0 }));
+    let mut children: Vec<Child> = (0..2).map(start).collect();
+    children.iter_mut().for_each(|child| assert!(child.wait().unwrap().success()));
+    let together = project.ledger.read().len();
+    compare(&project, 0);
+    let alone = project.ledger.read().len() - together;
+    println!("{together} computations by two processes, {alone} by one");
+    assert!(2 * together < 3 * alone, "{together} computations where one process makes {alone}");
+}
+
 fn hammer(test: &str, processes: u64) {
     if let Some(job) = child::job() {
         return work(&job);

@@ -20,6 +20,8 @@ const FOLDER: &str = "v1/live";
 const BEAT: Duration = Duration::from_secs(4);
 /// So long without a word, and a process of another machine counts as dead.
 const SILENCE: Duration = Duration::from_secs(20);
+/// So long other processes may have begun without being seen.
+const START: Duration = Duration::from_secs(1);
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -49,6 +51,7 @@ pub struct Live {
     ended: Mutex<bool>,
     wake: Condvar,
     claims: AtomicU64,
+    began: Instant,
 }
 
 #[derive(Default)]
@@ -87,6 +90,7 @@ impl Live {
             ended: Mutex::new(false),
             wake: Condvar::new(),
             claims: AtomicU64::new(0),
+            began: Instant::now(),
         });
         live.say();
         let beating = live.clone();
@@ -111,9 +115,10 @@ impl Live {
         }
     }
 
-    /// Whether no other process is at work, as far as was known half a second ago.
+    /// Whether no other process is at work, as far as was known half a second ago. In the beginning it is not known: another
+    /// one may be starting too.
     pub fn alone(&self) -> bool {
-        self.look().alive.is_empty()
+        self.began.elapsed() > START && self.look().alive.is_empty()
     }
 
     /// Whether another process is at work still.
@@ -249,7 +254,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let cache = Cache::at(folder.path());
         let one = Live::begin(&cache, "one");
-        assert!(one.alone());
+        assert!(one.look().alive.is_empty() && !one.alone(), "others may be starting");
         let two = Live::begin(&cache, "two");
         two.uses("abc");
         while pinned(&cache).unwrap().is_empty() {
