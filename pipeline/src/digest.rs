@@ -5,9 +5,9 @@ use std::fmt;
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::DataType;
-use rayon::prelude::*;
 
 use crate::error::Error;
+use crate::parallel;
 
 /// The first 16 bytes of a BLAKE3 hash. Written as 32 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
@@ -75,7 +75,8 @@ pub fn cells(array: &ArrayRef) -> Result<Vec<Digest>, Error> {
 
 /// Tensors lie one after the other: digested in parallel and without a copy.
 fn tensors(numbers: &[u8], size: usize, is_valid: impl Fn(usize) -> bool + Sync) -> Vec<Digest> {
-    let digest = |(row, cell): (usize, &[u8])| {
+    let digest = |row: usize| {
+        let cell = &numbers[row * size..(row + 1) * size];
         let mut hasher = blake3::Hasher::new();
         match is_valid(row) {
             true => hasher.update(&[1]).update(cell),
@@ -83,7 +84,7 @@ fn tensors(numbers: &[u8], size: usize, is_valid: impl Fn(usize) -> bool + Sync)
         };
         Digest::from_hash(hasher.finalize())
     };
-    numbers.par_chunks_exact(size).enumerate().with_min_len((1 << 18) / size + 1).map(digest).collect()
+    parallel::map(numbers.len() / size, numbers.len(), digest)
 }
 
 /// Appends the encoding of every cell of a column: what the cells' digests are taken of, for the price of one digest.

@@ -8,6 +8,7 @@ pub mod cache;
 pub mod digest;
 pub mod error;
 pub mod event;
+mod parallel;
 pub mod plan;
 pub mod registry;
 pub mod run;

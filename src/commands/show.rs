@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 
 use affectflow_pipeline::Error;
+use affectflow_pipeline::cache::live;
 use affectflow_pipeline::run::record::Record;
 use arrow::array::{Array, AsArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
@@ -30,14 +31,22 @@ pub struct Args {
 
 /// Shows it.
 pub fn run(args: Args, project: &Project) -> Outcome {
-    let record = Record::find(&project.existing()?.runs, &args.run)?;
+    let state = project.existing()?;
+    let record = Record::find(&state.runs, &args.run)?;
+    let at_work = live::runs(&state.cache)?;
     let mut out = std::io::stdout().lock();
     if args.json {
         let value = json!({ "run": record, "metrics": metrics(&record) });
         writeln!(out, "{value:#}")?;
         return Ok(Exit::Done);
     }
-    writeln!(out, "run       {}\npipeline  {}\noutcome   {}", record.id, record.name, record.outcome)?;
+    writeln!(
+        out,
+        "run       {}\npipeline  {}\noutcome   {}",
+        record.id,
+        record.name,
+        record.stands(&at_work)
+    )?;
     writeln!(out, "started   {}\nended     {}", record.start, record.end.as_deref().unwrap_or("-"))?;
     writeln!(out, "folder    {}", record.folder().display())?;
     if let Some(error) = &record.error {

@@ -38,10 +38,15 @@ impl Claims {
         Claims { cache: cache.clone(), live: live.clone(), folder: format!("v1/claims/{identity}") }
     }
 
+    /// Whether there is nobody to tell.
+    pub fn alone(&self) -> bool {
+        self.live.alone()
+    }
+
     /// Claims those of the keys that no other process has claimed.
     pub fn claim(&self, keys: &[Digest]) -> Result<Shares, Error> {
         let all = || (0..keys.len()).collect();
-        if keys.is_empty() || self.live.alone() {
+        if keys.is_empty() || self.alone() {
             return Ok((Claim { cache: self.cache.clone(), path: None }, all(), Vec::new()));
         }
         let path = format!("{}/{}.{}", self.folder, self.live.owner(), self.live.number());

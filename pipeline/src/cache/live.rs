@@ -141,7 +141,8 @@ impl Live {
         others
     }
 
-    fn say(&self) {
+    /// Says now what is due to be said in a moment.
+    pub fn say(&self) {
         let mut said = lock(&self.said);
         said.beat += 1;
         if let Ok(json) = serde_json::to_vec(&*said) {
@@ -220,6 +221,17 @@ pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
         }
     }
     Ok(pinned)
+}
+
+/// The runs that processes are at work on, as far as can be told from here.
+pub fn runs(cache: &Cache) -> Result<HashSet<String>, Error> {
+    let mine = machine();
+    let alive = |said: &Said| {
+        said.machine.is_empty()
+            || said.machine != mine
+            || began(said.pid).is_some_and(|began| began == said.began)
+    };
+    Ok(all(cache)?.into_iter().filter(|(_, said)| alive(said)).map(|(_, said)| said.run).collect())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -18,10 +18,10 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
-use rayon::prelude::*;
 
 use super::format1;
 use crate::digest::Digest;
+use crate::parallel;
 
 const MAGIC: &[u8; 8] = b"AFKEYS02";
 const HEADER: usize = 64;
@@ -72,7 +72,8 @@ pub fn encode(keys: &[Digest], digests: &[Vec<Digest>], size: usize, digest: Dig
     }
     out.extend((keys.len() as u32).to_le_bytes());
     digests.iter().flatten().for_each(|digest| out.extend(digest.0));
-    let checksums: Vec<Digest> = out.par_chunks(BLOCK).map(Digest::of).collect();
+    let block = |at: usize| Digest::of(&out[at * BLOCK..out.len().min((at + 1) * BLOCK)]);
+    let checksums = parallel::map(out.len().div_ceil(BLOCK), out.len(), block);
     checksums.iter().for_each(|checksum| out.extend(checksum.0));
     let root = root(&out[..HEADER], &out[layout.checksums()..]);
     out.extend(root.0);
@@ -163,8 +164,8 @@ impl Sidecar {
 
     /// Checks all of it.
     pub fn check_all(&self) -> Result<(), Damaged> {
-        let blocks = 0..self.checked.len();
-        blocks.into_par_iter().try_for_each(|block| self.check(block * BLOCK..block * BLOCK + 1))
+        let check = |block: usize| self.check(block * BLOCK..block * BLOCK + 1);
+        parallel::map(self.checked.len(), self.bytes.len(), check).into_iter().collect()
     }
 
     fn digest_at(&self, at: usize) -> Result<Digest, Damaged> {

@@ -15,44 +15,55 @@ const LOOK: Duration = Duration::from_millis(100);
 /// So long without a row, and the rows that were waited for are computed here.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Rows of a batch that are missing: those to compute now, which stay claimed until the batch goes on, and those that another
-/// process has claimed.
-pub fn share(map: &MapRun, item: &mut Item) -> Result<(Vec<u32>, Vec<u32>), Error> {
-    let keys: Vec<Digest> = item.missing.iter().map(|&row| item.keys[row as usize]).collect();
-    let (claim, mine, theirs) = match map.forced {
-        true => return Ok((item.missing.clone(), Vec::new())),
-        false => map.claims.claim(&keys)?,
-    };
+/// Of missing rows of a batch those to compute now, which stay claimed until the batch goes on, and those that another
+/// process has claimed. Asked before every call: what others have stored meanwhile is no longer missing.
+pub fn share(map: &MapRun, item: &mut Item, rows: &[u32]) -> Result<(Vec<u32>, Vec<u32>), Error> {
+    if map.forced || map.claims.alone() {
+        return Ok((rows.to_vec(), Vec::new()));
+    }
+    map.entries.refresh()?;
+    let open = still_missing(map, item, rows)?;
+    let (claim, mine, theirs) = map.claims.claim(&keys(item, &open))?;
     item.claims.push(claim);
-    let rows = |positions: Vec<usize>| positions.into_iter().map(|at| item.missing[at]).collect();
+    let rows = |positions: Vec<usize>| positions.into_iter().map(|at| open[at]).collect();
     Ok((rows(mine), rows(theirs)))
 }
 
-/// Waits until some of the rows that others have claimed are stored or free again. Those that are stored are no longer
-/// missing; those to compute here come back, and those to go on waiting for.
+/// The rows that are not stored yet; the others are taken note of.
+fn still_missing(map: &MapRun, item: &mut Item, rows: &[u32]) -> Result<Vec<u32>, Error> {
+    let mut open = Vec::with_capacity(rows.len());
+    for (&row, place) in rows.iter().zip(map.entries.find(&keys(item, rows))?) {
+        match place {
+            Some(_) => map.found(item, row, place),
+            None => open.push(row),
+        }
+    }
+    Ok(open)
+}
+
+fn keys(item: &Item, rows: &[u32]) -> Vec<Digest> {
+    rows.iter().map(|&row| item.keys[row as usize]).collect()
+}
+
+/// Waits until some of the rows that others have claimed are stored or free again. Those to compute here come back, and those
+/// to go on waiting for.
 pub fn wait(map: &MapRun, item: &mut Item, theirs: Vec<u32>) -> Result<(Vec<u32>, Vec<u32>), Error> {
     let since = Instant::now();
     loop {
         map.stage.shared.control.check()?;
         std::thread::sleep(LOOK);
-        let keys = |rows: &[u32], item: &Item| {
-            rows.iter().map(|&row| item.keys[row as usize]).collect::<Vec<Digest>>()
-        };
         // Asked before the look: whoever gives a claim back has stored its rows by then.
-        let claimed = map.claims.claimed(&keys(&theirs, item))?;
+        let claimed = map.claims.claimed(&keys(item, &theirs))?;
         map.entries.refresh()?;
-        let mut open = Vec::with_capacity(theirs.len());
-        for (&row, place) in theirs.iter().zip(map.entries.find(&keys(&theirs, item))?) {
-            match place {
-                Some(_) => map.found(item, row, place),
-                None => open.push(row),
-            }
+        let open = still_missing(map, item, &theirs)?;
+        if since.elapsed() >= PATIENCE {
+            return Ok((open, Vec::new()));
         }
-        let patient = since.elapsed() < PATIENCE;
         let (waiting, free): (Vec<u32>, Vec<u32>) =
-            open.iter().partition(|&&row| patient && claimed.contains(&item.keys[row as usize]));
+            open.iter().partition(|&&row| claimed.contains(&item.keys[row as usize]));
         if !free.is_empty() || waiting.len() < theirs.len() {
-            return Ok((free, waiting));
+            let (mine, others) = share(map, item, &free)?;
+            return Ok((mine, [waiting, others].concat()));
         }
     }
 }

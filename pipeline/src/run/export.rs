@@ -126,6 +126,12 @@ impl Stored {
                 names.join(", ")
             ))
         };
+        if !record.finished() && record.stages.get(stage).is_none_or(|info| info["rows"] == 0) {
+            return Err(Error::NotFound(format!(
+                "no rows left stage `{stage}` in run `{}`, which did not come to its end: run `{}` again, it goes on where that one stopped",
+                record.id, record.name
+            )));
+        }
         let info = record.stages.get(stage).ok_or_else(unknown)?;
         let parts: Vec<String> = serde_json::from_value(info["lists"].clone()).unwrap_or_default();
         for path in parts.iter().map(|part| lists::path(part)) {

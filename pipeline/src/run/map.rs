@@ -162,13 +162,16 @@ impl MapRun<'_> {
 
     /// Loads and prepares the missing rows of a batch, call by call, and sends the batch after them.
     fn send(&self, work: &dyn Map, mut item: Item, sender: &Sender<ToCompute>) -> Result<(), Error> {
-        let (mut mine, mut theirs) = elsewhere::share(self, &mut item)?;
-        loop {
+        let mut theirs = Vec::new();
+        for rows in item.missing.clone().chunks(work.rows_per_call().max(1)) {
+            let (mine, others) = elsewhere::share(self, &mut item, rows)?;
+            theirs.extend(others);
             self.send_calls(work, &item, &mine, sender)?;
-            if theirs.is_empty() {
-                break;
-            }
-            (mine, theirs) = elsewhere::wait(self, &mut item, theirs)?;
+        }
+        while !theirs.is_empty() {
+            let (mine, others) = elsewhere::wait(self, &mut item, theirs)?;
+            self.send_calls(work, &item, &mine, sender)?;
+            theirs = others;
         }
         sender.send(ToCompute::Flush(Box::new(item))).map_err(|_| Error::Interrupted)
     }

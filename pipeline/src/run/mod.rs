@@ -102,7 +102,7 @@ pub fn run(
     let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
-    let observer = Limit::hold(plan.max_size, state, observer)?;
+    let observer = Limit::hold(plan, state, &live, observer)?;
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
     let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());
     observer.event(&Event::RunStarted { run, pipeline, stages });

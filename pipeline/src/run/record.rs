@@ -1,5 +1,6 @@
 //! What is kept of a run? `.affectflow/runs/<id>/`: `run.json`, `events.jsonl`, `metrics.json`, `quarantine.parquet`.
 
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
@@ -202,6 +203,19 @@ impl Record {
         Ok(self.outcome.clone())
     }
 
+    /// How the run stands, knowing which runs are at work: one that was killed could not write that it ended.
+    pub fn stands(&self, at_work: &HashSet<String>) -> &str {
+        match self.outcome.as_str() {
+            "running" if !at_work.contains(&self.id) => "killed",
+            outcome => outcome,
+        }
+    }
+
+    /// Whether the run came to its end.
+    pub fn finished(&self) -> bool {
+        ["done", "quarantined"].contains(&self.outcome.as_str())
+    }
+
     /// Rows in quarantine over all stages.
     pub fn quarantined(&self) -> u64 {
         self.stages.values().filter_map(|stage| stage["quarantined"].as_u64()).sum()
@@ -235,10 +249,12 @@ impl Record {
     /// Writes a file of the record whole: to a temporary name, then in place.
     fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
         let path = self.folder.join(name);
-        let mut file = tempfile::NamedTempFile::new_in(&self.folder).map_err(Error::io("write", &path))?;
-        file.write_all(bytes).map_err(Error::io("write", &path))?;
-        file.persist(&path).map_err(|e| Error::io("write", &path)(e.error))?;
-        Ok(())
+        let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
+        let written = File::create(&temporary).and_then(|mut file| {
+            file.write_all(bytes)?;
+            file.sync_all()
+        });
+        written.and_then(|()| fs::rename(&temporary, &path)).map_err(Error::io("write", &path))
     }
 }
 

@@ -6,16 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use super::super::State;
-use super::gc::{Policy, collect};
+use super::super::record::Record;
+use super::gc::{Policy, Removed, collect};
 use super::inventory::inventory;
 use crate::cache::Cache;
+use crate::cache::live::Live;
 use crate::error::Error;
 use crate::event::{Event, Observer};
+use crate::plan::Plan;
 use crate::units::bytes;
 
 /// Holds the size of the cache, and passes every event on.
 pub struct Limit {
     cache: Arc<Cache>,
+    live: Arc<Live>,
     runs: PathBuf,
     max: u64,
     inner: Arc<dyn Observer>,
@@ -27,17 +31,25 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Listens beside the observer where there is a limit.
+    /// Listens beside the observer where the pipeline has a limit. What its newest finished run used will be used again.
     pub fn hold(
-        max: Option<u64>,
+        plan: &Plan,
         state: &State,
+        live: &Arc<Live>,
         inner: Arc<dyn Observer>,
     ) -> Result<Arc<dyn Observer>, Error> {
-        let Some(max) = max else { return Ok(inner) };
+        let Some(max) = plan.max_size else { return Ok(inner) };
+        let records = Record::all(&state.runs);
+        let before = records.iter().rev().find(|record| record.finished() && record.name == plan.pipeline);
+        let stages = before.iter().flat_map(|record| record.stages.values());
+        let folders = stages.filter_map(|stage| stage["entries"].as_str()?.rsplit('/').next());
+        folders.for_each(|folder| live.uses(folder));
+        let live = live.clone();
         let stored = inventory(&state.cache)?.iter().map(|unit| unit.bytes).sum::<u64>().into();
         let (cache, runs) = (state.cache.clone(), state.runs.clone());
         Ok(Arc::new(Limit {
             cache,
+            live,
             runs,
             max,
             inner,
@@ -53,10 +65,14 @@ impl Limit {
         if !over() {
             return;
         }
+        self.live.say();
         let policy = Policy { older_than: None, max_size: Some(self.max), dry_run: false };
         let message = match collect(&self.cache, &self.runs, &policy) {
             Ok(removed) => {
                 self.stored.store(removed.left, Ordering::Relaxed);
+                if !removed.gone.is_empty() {
+                    self.inner.event(&Event::Warning { stage: None, message: went(self.max, &removed) });
+                }
                 (removed.left > self.max).then(|| beyond(self.max, removed.left, removed.pinned))
             }
             Err(error) => Some(format!("the limit `max_size` of the cache cannot be held: {error}")),
@@ -66,6 +82,17 @@ impl Limit {
             self.inner.event(&Event::Warning { stage: None, message });
         }
     }
+}
+
+fn went(max: u64, removed: &Removed) -> String {
+    let size = removed.gone.iter().map(|gone| gone.bytes).sum();
+    let seconds: f64 = removed.gone.iter().filter_map(|gone| gone.seconds).sum();
+    format!(
+        "removed {} of {} results to hold the cache at {} (`max_size`); computing them again would take about {seconds:.0} s",
+        bytes(size),
+        removed.gone.len(),
+        bytes(max)
+    )
 }
 
 fn beyond(max: u64, left: u64, pinned: u64) -> String {

@@ -10,9 +10,6 @@ use serde_json::Value;
 use super::super::record::Record;
 use super::inventory::{What, identity_path, list_path};
 
-/// Outcomes of runs that came to their end.
-const FINISHED: [&str; 2] = ["done", "quarantined"];
-
 /// What records say of one thing.
 #[derive(Debug, Clone)]
 pub(super) struct Used {
@@ -59,13 +56,13 @@ impl Uses {
         let records = uses.records(runs);
         let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
         for (at, record) in records.iter().enumerate() {
-            if FINISHED.contains(&record.outcome.as_str()) {
+            if record.finished() {
                 newest.insert(&record.name, at);
             }
         }
         for (at, record) in records.iter().enumerate() {
             let time = ended(record);
-            let finished = FINISHED.contains(&record.outcome.as_str());
+            let finished = record.finished();
             let kept =
                 newest.get(record.name.as_str()) == Some(&at) || kept_after.is_none_or(|after| time > after);
             uses.unfinished |= kept && !finished;
