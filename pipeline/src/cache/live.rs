@@ -25,6 +25,9 @@ const START: Duration = Duration::from_secs(1);
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
+/// Owners that are at work in this very process, whose number and beginning tell nothing of them.
+static HERE: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
 /// What a process says of itself.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Said {
@@ -92,6 +95,7 @@ impl Live {
             claims: AtomicU64::new(0),
             began: Instant::now(),
         });
+        lock(&HERE).insert(live.owner.clone());
         live.say();
         let beating = live.clone();
         let thread = std::thread::Builder::new().name("live".into()).spawn(move || beating.beat()).ok();
@@ -161,11 +165,22 @@ impl Live {
     }
 }
 
+impl Said {
+    /// Whether a process of this machine is at work still; `None` of one of another machine.
+    fn alive_here(&self, owner: &str, mine: &str) -> Option<bool> {
+        let here = !self.machine.is_empty() && self.machine == mine;
+        here.then(|| match self.pid == std::process::id() {
+            true => lock(&HERE).contains(owner),
+            false => began(self.pid).is_some_and(|began| began == self.began),
+        })
+    }
+}
+
 impl Others {
     /// Whether a process that has said something is at work still.
     fn believe(&mut self, owner: &str, said: &Said, mine: &str) -> bool {
-        if !said.machine.is_empty() && said.machine == mine {
-            return began(said.pid).is_some_and(|began| began == said.began);
+        if let Some(alive) = said.alive_here(owner, mine) {
+            return alive;
         }
         let now = Instant::now();
         let (beat, since) = self.heard.entry(owner.to_owned()).or_insert((said.beat, now));
@@ -191,6 +206,7 @@ impl Drop for Heart {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+        lock(&HERE).remove(&self.live.owner);
         let _ = self.live.cache.remove(&format!("{FOLDER}/{}", self.live.owner));
     }
 }
@@ -213,8 +229,7 @@ pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
     let mine = machine();
     let mut pinned = HashSet::new();
     for (owner, said) in all(cache)? {
-        let here = !said.machine.is_empty() && said.machine == mine;
-        if here && began(said.pid).is_none_or(|began| began != said.began) {
+        if said.alive_here(&owner, &mine) == Some(false) {
             cache.remove(&format!("{FOLDER}/{owner}"))?;
         } else {
             pinned.extend(said.uses);
@@ -226,12 +241,8 @@ pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
 /// The runs that processes are at work on, as far as can be told from here.
 pub fn runs(cache: &Cache) -> Result<HashSet<String>, Error> {
     let mine = machine();
-    let alive = |said: &Said| {
-        said.machine.is_empty()
-            || said.machine != mine
-            || began(said.pid).is_some_and(|began| began == said.began)
-    };
-    Ok(all(cache)?.into_iter().filter(|(_, said)| alive(said)).map(|(_, said)| said.run).collect())
+    let alive = |(owner, said): &(String, Said)| said.alive_here(owner, &mine) != Some(false);
+    Ok(all(cache)?.into_iter().filter(alive).map(|(_, said)| said.run).collect())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -279,7 +290,6 @@ mod tests {
         assert!(pinned(&cache).unwrap().is_empty());
         // A process that was killed leaves its word behind.
         let mut dead = lock(&one.said).clone();
-        dead.began = "0".into();
         dead.uses.insert("old".into());
         cache.replace("v1/live/0-dead", &serde_json::to_vec(&dead).unwrap()).unwrap();
         let fourth = Live::begin(&cache, "fourth");
