@@ -33,9 +33,10 @@ pub fn share(map: &MapRun, item: &mut Item, rows: &[u32]) -> Result<(Vec<u32>, V
 fn still_missing(map: &MapRun, item: &mut Item, rows: &[u32]) -> Result<Vec<u32>, Error> {
     let mut open = Vec::with_capacity(rows.len());
     for (&row, place) in rows.iter().zip(map.entries.find(&keys(item, rows))?) {
-        match place {
-            Some(_) => map.found(item, row, place),
-            None => open.push(row),
+        // A value that a later failure stands before does not count.
+        match map.quarantine.judge(&item.keys[row as usize], place) {
+            Ok(Some(place)) => map.found(item, row, Some(place)),
+            _ => open.push(row),
         }
     }
     Ok(open)
