@@ -31,11 +31,6 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
-/// Seconds to compute something again as `~12 s`, or `unknown`.
-pub fn recompute(seconds: Option<f64>) -> String {
-    seconds.map_or("unknown".into(), |seconds| format!("~{}", duration(seconds)))
-}
-
 /// The day of a time in RFC 3339, or `-`.
 pub fn day(time: Option<&str>) -> String {
     time.map_or("-", |time| time.split('T').next().unwrap_or_default()).to_owned()

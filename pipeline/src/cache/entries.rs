@@ -1,6 +1,6 @@
 //! What has one stage computed so far? The segments of one identity: look-ups by key, reads by place, commits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock, RwLock};
@@ -85,7 +85,7 @@ impl Entries {
         self.places().stored().iter().map(|s| s.name.clone()).collect()
     }
 
-    /// Number of rows stored.
+    /// Number of rows stored, those that newer ones of their key stand before included.
     pub fn rows(&self) -> usize {
         self.places().stored().iter().map(|s| s.sidecar.rows()).sum()
     }
@@ -279,7 +279,7 @@ impl Entries {
 
     /// Opens the segments of the folder that are wanted and not open yet.
     fn add(&self, wanted: impl Fn(&str) -> bool + Copy) -> Result<(), Error> {
-        let known: Vec<String> = self.names();
+        let known: HashSet<String> = self.names().into_iter().collect();
         let listed = self.cache.list(&self.folder)?;
         let names = |kind: &'static str| {
             let named =
@@ -294,8 +294,7 @@ impl Entries {
                 self.cache.damaged(&path, "its segment is gone");
             }
         }
-        let mut fresh: Vec<_> =
-            segments.into_iter().filter(|(name, _)| !known.iter().any(|k| k == name)).collect();
+        let mut fresh: Vec<_> = segments.into_iter().filter(|(name, _)| !known.contains(*name)).collect();
         fresh.sort_unstable();
         let mut gone = false;
         for (name, size) in fresh {

@@ -223,8 +223,8 @@ fn all(cache: &Cache) -> Result<Vec<(String, Said)>, Error> {
     Ok(found)
 }
 
-/// The folders under `v1/rows` that processes use. Those of dead processes of this machine are forgotten; what another
-/// machine's process used is believed until its file is older than a day of silence would allow: here it always is.
+/// The folders under `v1/rows` that processes use. The words of dead processes of this machine are removed; those of another
+/// machine are believed, since a single look cannot tell whether it still speaks.
 pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
     let mine = machine();
     let mut pinned = HashSet::new();

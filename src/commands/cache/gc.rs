@@ -9,7 +9,8 @@ use serde_json::json;
 
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
-use crate::view::numbers::{bytes, count, day, grouped, recompute};
+use crate::view::cost::seconds_about;
+use crate::view::numbers::{bytes, count, day, grouped};
 use crate::view::table::table;
 
 /// Digits of a name that are shown.
@@ -86,7 +87,7 @@ fn write_table(out: &mut impl Write, removed: &Removed, dry_run: bool) -> std::i
         removed.gone.iter().filter(|gone| result(gone)).map(|g| g.seconds).collect();
     let cost = match seconds.iter().any(Option::is_none) {
         true => "unknown".to_owned(),
-        false => recompute(Some(seconds.into_iter().flatten().sum())),
+        false => seconds_about(Some(seconds.into_iter().flatten().sum())),
     };
     writeln!(out, "\n{verb}: {files}, {size} (to recompute: {cost}); {left} stay")
 }
@@ -121,7 +122,7 @@ fn line(gone: &Gone) -> Vec<String> {
         gone.rows.map_or("-".into(), grouped),
         bytes(gone.bytes),
         day(gone.used.as_deref()),
-        recompute(gone.seconds),
+        seconds_about(gone.seconds),
     ]
 }
 

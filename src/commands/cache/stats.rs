@@ -7,7 +7,8 @@ use serde_json::json;
 
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
-use crate::view::numbers::{bytes, day, grouped, recompute};
+use crate::view::cost::seconds_about;
+use crate::view::numbers::{bytes, day, grouped};
 use crate::view::table::table;
 
 /// Arguments of `cache stats`.
@@ -49,6 +50,6 @@ fn row(stored: &Stored) -> Vec<String> {
         grouped(stored.files),
         bytes(stored.bytes),
         day(stored.used.as_deref()),
-        if has_rows { recompute(stored.seconds) } else { "-".into() },
+        if has_rows { seconds_about(stored.seconds) } else { "-".into() },
     ]
 }
