@@ -73,6 +73,16 @@ pub struct Stored {
     pub places: Arc<[Place]>,
 }
 
+impl Values {
+    fn take(&self, rows: &UInt32Array) -> Result<Self, Error> {
+        let digests = OnceLock::new();
+        if let Some(known) = self.digests.get() {
+            let _ = digests.set(rows.values().iter().map(|&row| known[row as usize]).collect());
+        }
+        Ok(Values { array: take(&self.array, rows, None)?, digests: digests.into() })
+    }
+}
+
 impl Column {
     /// A column of values in memory.
     pub fn values(array: ArrayRef) -> Self {
@@ -81,7 +91,7 @@ impl Column {
 
     fn take(&self, rows: &UInt32Array) -> Result<Column, Error> {
         Ok(match self {
-            Column::Values(values) => Column::values(take(&values.array, rows, None)?),
+            Column::Values(values) => Column::Values(values.take(rows)?),
             Column::Stored(stored) => Column::Stored(Stored {
                 entries: stored.entries.clone(),
                 column: stored.column,

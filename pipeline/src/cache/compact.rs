@@ -90,18 +90,16 @@ fn sources(
             before.push(this);
             continue;
         };
-        let mut rows = Vec::new();
-        for row in 0..this.sidecar.rows() as u32 {
-            let key = this.sidecar.key(row).map_err(|what| (this.clone(), what))?;
-            let mut counts = seen.insert(key);
-            for large in before.iter().filter(|_| counts).collect::<Vec<_>>() {
-                let found = large.sidecar.find(&key).map_err(|what| ((*large).clone(), what))?;
-                counts &= found.is_none();
-            }
-            if counts {
-                rows.push((Place::new(at as u32, row), key));
-            }
+        let keys =
+            (0..this.sidecar.rows() as u32).map(|row| this.sidecar.key(row)).collect::<Result<Vec<_>, _>>();
+        let keys = keys.map_err(|what| (this.clone(), what))?;
+        let mut counts: Vec<bool> = keys.iter().map(|key| seen.insert(*key)).collect();
+        for large in &before {
+            let found = large.sidecar.find(&keys).map_err(|what| ((*large).clone(), what))?;
+            counts.iter_mut().zip(found).for_each(|(counts, found)| *counts &= found.is_none());
         }
+        let rows = keys.into_iter().enumerate().filter(|&(row, _)| counts[row]);
+        let rows = rows.map(|(row, key)| (Place::new(at as u32, row as u32), key)).collect();
         sources.push(Source { stored: this.clone(), size, rows });
     }
     sources.sort_by(|a, b| a.stored.name.cmp(&b.stored.name));

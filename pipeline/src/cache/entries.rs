@@ -92,7 +92,12 @@ impl Entries {
 
     /// The place of each key; of a key computed again on demand (`--force`) the newest.
     pub fn find(&self, keys: &[Digest]) -> Result<Vec<Option<Place>>, Error> {
-        self.places().find(keys).map_err(|(stored, what)| self.damaged_sidecar(&stored, &what))
+        let damaged = |(stored, what): (Arc<Stored>, Damaged)| self.damaged_sidecar(&stored, &what);
+        let found = self.places().find(keys).map_err(damaged)?;
+        if self.places().is_index_due() {
+            self.places_to_change().grow_index().map_err(damaged)?;
+        }
+        Ok(found)
     }
 
     /// Digest of every cell of a column at the given places.
@@ -167,8 +172,7 @@ impl Entries {
         let size = (encoded.parquet.len() + encoded.sidecar.len()) as u64;
         let sidecar = Sidecar::open(encoded.sidecar.into(), self.fields.len()).map_err(Error::Internal)?;
         let stored = Arc::new(Stored::new(name.clone(), sidecar));
-        let added = self.places.write().unwrap_or_else(|p| p.into_inner()).push(stored);
-        added.map_err(Error::Internal)?;
+        self.places_to_change().push(stored);
         Ok((name, size))
     }
 
@@ -277,6 +281,10 @@ impl Entries {
         self.places.read().unwrap_or_else(|p| p.into_inner())
     }
 
+    fn places_to_change(&self) -> std::sync::RwLockWriteGuard<'_, Places> {
+        self.places.write().unwrap_or_else(|p| p.into_inner())
+    }
+
     /// Opens the segments of the folder that are wanted and not open yet.
     fn add(&self, wanted: impl Fn(&str) -> bool + Copy) -> Result<(), Error> {
         let known: HashSet<String> = self.names().into_iter().collect();
@@ -301,11 +309,7 @@ impl Entries {
             let sidecar = self.open_sidecar(name, size, sidecars.contains_key(name))?;
             gone |= sidecar.is_none();
             if let Some(sidecar) = sidecar {
-                let stored = Arc::new(Stored::new(name.to_owned(), sidecar));
-                let added = self.places.write().unwrap_or_else(|p| p.into_inner()).push(stored.clone());
-                if let Err(what) = added {
-                    return Err(self.damaged_sidecar(&stored, &what));
-                }
+                self.places_to_change().push(Arc::new(Stored::new(name.to_owned(), sidecar)));
             }
         }
         // What went since it was listed may have been merged into a segment that came since.

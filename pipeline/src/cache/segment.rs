@@ -73,7 +73,8 @@ pub fn encode(fields: &[FieldRef], rows: &Rows) -> Result<Encoded, Error> {
     Ok(Encoded { parquet, sidecar })
 }
 
-fn digests_array(digests: &[Digest], width: i32) -> Result<ArrayRef, Error> {
+/// Digests as a column, so many bytes a row.
+pub fn digests_array(digests: &[Digest], width: i32) -> Result<ArrayRef, Error> {
     let mut bytes = Vec::with_capacity(digests.len() * 16);
     digests.iter().for_each(|digest| bytes.extend(digest.0));
     Ok(Arc::new(FixedSizeBinaryArray::try_new(width, bytes.into(), None)?))

@@ -127,22 +127,40 @@ impl Sidecar {
         Digest(self.bytes[24..40].try_into().unwrap_or_default())
     }
 
-    /// The row of a key.
-    pub fn find(&self, key: &Digest) -> Result<Option<u32>, Damaged> {
+    /// The row of each key. They are asked for together, step by step, so that memory is waited for by many at a time.
+    pub fn find(&self, keys: &[Digest]) -> Result<Vec<Option<u32>>, Damaged> {
         if self.rows == 0 {
-            return Ok(None);
+            return Ok(vec![None; keys.len()]);
         }
+        let buckets = keys.iter().map(|key| self.bucket(tag(key))).collect::<Result<Vec<_>, _>>()?;
+        let alike = keys.iter().zip(buckets).map(|(key, bucket)| self.alike(tag(key), bucket));
+        let alike = alike.collect::<Result<Vec<_>, _>>()?;
+        keys.iter().zip(alike).map(|(key, alike)| self.among(key, alike)).collect()
+    }
+
+    /// Where in the file the index entries lie among which those of a tag are.
+    fn bucket(&self, tag: u32) -> Result<Range<usize>, Damaged> {
         let layout = self.layout();
-        let tag = tag(key);
-        let bucket = ((tag as u64) << self.bits >> 32) as usize;
-        let directory = layout.directory() + bucket * 4;
+        let directory = layout.directory() + ((tag as u64) << self.bits >> 32) as usize * 4;
         self.check(directory..directory + 8)?;
-        let (low, high) =
-            (read_u32(&self.bytes, directory) as usize, read_u32(&self.bytes, directory + 4) as usize);
-        self.check(layout.index() + low * 8..layout.index() + high * 8)?;
-        let entries = &self.bytes[layout.index() + low * 8..layout.index() + high * 8];
-        let first = partition(entries.len() / 8, |at| read_u32(entries, at * 8) < tag);
-        for entry in entries[first * 8..].chunks_exact(8).take_while(|entry| read_u32(entry, 0) == tag) {
+        let (low, high) = (read_u32(&self.bytes, directory), read_u32(&self.bytes, directory + 4));
+        Ok(layout.index() + low as usize * 8..layout.index() + high as usize * 8)
+    }
+
+    /// Where those of the tag itself lie.
+    fn alike(&self, tag: u32, bucket: Range<usize>) -> Result<Range<usize>, Damaged> {
+        self.check(bucket.clone())?;
+        let entries = &self.bytes[bucket.clone()];
+        let tags = || entries.chunks_exact(8).map(|entry| read_u32(entry, 0));
+        // Buckets are small, and counting has no branch to guess wrong.
+        let first = tags().map(|found| usize::from(found < tag)).sum::<usize>();
+        let count = tags().map(|found| usize::from(found == tag)).sum::<usize>();
+        let start = bucket.start + first * 8;
+        Ok(start..start + count * 8)
+    }
+
+    fn among(&self, key: &Digest, entries: Range<usize>) -> Result<Option<u32>, Damaged> {
+        for entry in self.bytes[entries].chunks_exact(8) {
             let row = read_u32(entry, 4);
             if self.key(row)? == *key {
                 return Ok(Some(row));
@@ -268,16 +286,7 @@ fn tag(key: &Digest) -> u32 {
     u32::from_be_bytes([key.0[0], key.0[1], key.0[2], key.0[3]])
 }
 
-/// The first of `0..length` for which `before` is false.
-fn partition(length: usize, before: impl Fn(usize) -> bool) -> usize {
-    let (mut low, mut high) = (0, length);
-    while low < high {
-        let middle = (low + high) / 2;
-        if before(middle) { low = middle + 1 } else { high = middle }
-    }
-    low
-}
-
+#[inline]
 fn read_u32(bytes: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
 }
@@ -299,14 +308,14 @@ mod tests {
             let sidecar = Sidecar::open(bytes.into(), 1).unwrap();
             assert_eq!((sidecar.rows(), sidecar.segment_size()), (count as usize, 7));
             assert_eq!(sidecar.segment_digest(), Digest::of(b"segment"));
+            assert_eq!(sidecar.find(&keys).unwrap(), (0..count).map(Some).collect::<Vec<_>>());
             for (row, key) in keys.iter().enumerate() {
-                assert_eq!(sidecar.find(key).unwrap(), Some(row as u32));
                 assert_eq!(sidecar.key(row as u32).unwrap(), *key);
                 assert_eq!(sidecar.digest(0, row as u32).unwrap(), digests[0][row]);
             }
-            for other in count..count + 50 {
-                assert_eq!(sidecar.find(&Digest::of(&other.to_le_bytes())).unwrap(), None);
-            }
+            let others: Vec<Digest> =
+                (count..count + 50).map(|other| Digest::of(&other.to_le_bytes())).collect();
+            assert_eq!(sidecar.find(&others).unwrap(), [None; 50]);
             sidecar.check_all().unwrap();
         }
     }
@@ -316,9 +325,7 @@ mod tests {
         let mut keys = keys(100);
         keys.iter_mut().enumerate().for_each(|(at, key)| key.0[..8].fill((at % 3) as u8));
         let sidecar = Sidecar::open(encode(&keys, &[], 0, Digest::default()).into(), 0).unwrap();
-        for (row, key) in keys.iter().enumerate() {
-            assert_eq!(sidecar.find(key).unwrap(), Some(row as u32));
-        }
+        assert_eq!(sidecar.find(&keys).unwrap(), (0..100).map(Some).collect::<Vec<_>>());
     }
 
     #[test]

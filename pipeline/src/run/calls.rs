@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::array::{Array, ArrayRef, RecordBatch, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Array};
 use arrow::compute::take;
 
-use super::identity;
 use super::limit::{guarded, within};
 use super::stage_run::StageRun;
+use super::writer::Item;
 use crate::batch::{Batch, string_column};
 use crate::digest::Digest;
 use crate::error::{Error, StageError, StageResult};
@@ -27,9 +27,11 @@ pub struct Call {
 }
 
 /// Rows by id and digests, and their keys.
-struct Rows {
+pub struct Rows {
     light: Batch,
     keys: Vec<Digest>,
+    /// What else than the identity went into the keys, row after row.
+    inputs: Vec<Digest>,
 }
 
 /// Rows loaded and decoded, and those that could not be.
@@ -39,10 +41,9 @@ struct Prepared {
 }
 
 /// What a call made.
-#[derive(Default)]
 pub struct Made {
     /// Rows that succeeded.
-    pub ids: Vec<String>,
+    pub ids: StringArray,
     /// Their keys.
     pub keys: Vec<Digest>,
     /// What else than the identity went into those.
@@ -56,7 +57,12 @@ pub struct Made {
 impl Made {
     /// Whether there is nothing to write.
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty() && self.failures.is_empty()
+        self.keys.is_empty() && self.failures.is_empty()
+    }
+
+    fn failed(failures: Vec<RowFailure>) -> Self {
+        let ids = StringArray::new_null(0);
+        Made { ids, keys: Vec::new(), inputs: Vec::new(), columns: Vec::new(), failures }
     }
 }
 
@@ -76,17 +82,36 @@ pub struct RowFailure {
 type Fallen = Vec<(u32, String)>;
 
 impl Rows {
+    /// Those rows of a batch.
+    pub fn of(item: &Item, rows: &[u32]) -> Result<Self, Error> {
+        Self::among(&item.batch, &item.keys, &item.inputs, rows)
+    }
+
     fn take(&self, rows: &[u32]) -> Result<Self, Error> {
-        let keys = rows.iter().map(|&row| self.keys[row as usize]).collect();
-        Ok(Rows { light: self.light.take(rows)?, keys })
+        Self::among(&self.light, &self.keys, &self.inputs, rows)
+    }
+
+    fn among(batch: &Batch, keys: &[Digest], inputs: &[Digest], rows: &[u32]) -> Result<Self, Error> {
+        let width = inputs.len() / keys.len().max(1);
+        let inputs_of = |&row: &u32| &inputs[row as usize * width..(row as usize + 1) * width];
+        Ok(Rows {
+            light: if rows.len() == batch.len() { batch.clone() } else { batch.take(rows)? },
+            keys: rows.iter().map(|&row| keys[row as usize]).collect(),
+            inputs: rows.iter().flat_map(inputs_of).copied().collect(),
+        })
+    }
+
+    fn inputs(&self, row: usize) -> &[Digest] {
+        let width = self.inputs.len() / self.keys.len().max(1);
+        &self.inputs[row * width..(row + 1) * width]
     }
 }
 
 impl Call {
     /// Loads and prepares rows. What fails here is the business of whoever computes, for it may be tried again.
-    pub fn prepare(stage: &StageRun, work: &dyn Map, light: Batch, keys: Vec<Digest>) -> Self {
-        let prepared = prepare(stage, work, &light);
-        Call { rows: Rows { light, keys }, prepared }
+    pub fn prepare(stage: &StageRun, work: &dyn Map, rows: Rows) -> Self {
+        let prepared = prepare(stage, work, &rows.light);
+        Call { rows, prepared }
     }
 }
 
@@ -120,7 +145,7 @@ impl<'a> Caller<'a> {
             tried += 1;
             let (made, outcome) = match self.attempt(&rows, prepared) {
                 Ok((made, fallen)) => (made, Ok(fallen)),
-                Err(error) => (Made::default(), Err(error)),
+                Err(error) => (Made::failed(Vec::new()), Err(error)),
             };
             send(made)?;
             let again = tried <= tries.retries;
@@ -156,7 +181,7 @@ impl<'a> Caller<'a> {
                 error,
                 tries,
             };
-            Made { failures: fallen.into_iter().map(failure).collect(), ..Made::default() }
+            Made::failed(fallen.into_iter().map(failure).collect())
         };
         let error = match outcome {
             Ok(fallen) => return send(failed(rows, fallen)),
@@ -193,16 +218,15 @@ impl<'a> Caller<'a> {
     /// One try: the rows that succeeded, and those that did not.
     fn attempt(&mut self, rows: &Rows, prepared: StageResult<Prepared>) -> StageResult<(Made, Fallen)> {
         let Prepared { rows: prepared, failures } = prepared?;
-        let inputs = identity::inputs(&rows.light, &self.stage.stage.planned.consumes)?;
         if prepared.num_rows() == 0 {
-            return Ok(split(rows, &prepared, Vec::new(), &inputs, failures)?);
+            return Ok(split(rows, &prepared, Vec::new(), failures)?);
         }
         let _permission = self.stage.shared.control.permission(self.stage.at)?;
         let (columns, failures) = self.compute(&prepared, failures)?;
         let planned = &self.stage.stage.planned;
         super::table::check_columns(&self.stage.stage.name, &planned.adds, &columns, prepared.num_rows())?;
         self.in_vain = 0;
-        Ok(split(rows, &prepared, columns, &inputs, failures)?)
+        Ok(split(rows, &prepared, columns, failures)?)
     }
 
     /// The columns of prepared rows. A worker that panicked or takes too long is not used again.
@@ -242,13 +266,16 @@ fn split(
     rows: &Rows,
     prepared: &RecordBatch,
     columns: Vec<ArrayRef>,
-    inputs: &[Digest],
     failures: Failures,
 ) -> Result<(Made, Fallen), Error> {
     let ids = rows.light.ids();
+    let computed = string_column(prepared, 0)?;
+    if failures.is_empty() && computed == *ids {
+        let (ids, keys, inputs) = (computed, rows.keys.clone(), rows.inputs.clone());
+        return Ok((Made { ids, keys, inputs, columns, failures: Vec::new() }, Vec::new()));
+    }
     let places: HashMap<&str, u32> =
         (0..ids.len() as u32).map(|row| (ids.value(row as usize), row)).collect();
-    let width = inputs.len() / ids.len().max(1);
     let mut accounted = vec![false; ids.len()];
     let mut fallen = Vec::new();
     for (id, error) in failures.iter() {
@@ -258,32 +285,28 @@ fn split(
         accounted[row as usize] = true;
         fallen.push((row, error.to_owned()));
     }
-    let computed = string_column(prepared, 0)?;
-    let mut made = Made::default();
+    let mut made = Made::failed(Vec::new());
     let mut kept = Vec::new();
     for (at, id) in computed.iter().enumerate() {
         let id = id.unwrap_or_default();
         let unknown = || Error::Internal(format!("`prepare` changed the id `{id}`"));
-        let row = *places.get(id).ok_or_else(unknown)?;
+        let row = *places.get(id).ok_or_else(unknown)? as usize;
         if !failures.contains(id) {
             kept.push(at as u32);
-            made.ids.push(id.to_owned());
-            made.keys.push(rows.keys[row as usize]);
-            made.inputs.extend(&inputs[row as usize * width..(row as usize + 1) * width]);
-            accounted[row as usize] = true;
+            made.keys.push(rows.keys[row]);
+            made.inputs.extend(rows.inputs(row));
+            accounted[row] = true;
         }
     }
     if let Some(lost) = accounted.iter().position(|accounted| !accounted) {
         let id = ids.value(lost);
         return Err(Error::Internal(format!("row `{id}` was neither computed nor reported as failed")));
     }
-    made.columns = match kept.len() {
-        0 => Vec::new(),
-        all if all == prepared.num_rows() => columns,
-        _ => {
-            let kept = UInt32Array::from(kept);
-            columns.iter().map(|column| take(column.as_ref(), &kept, None)).collect::<Result<_, _>>()?
-        }
-    };
+    let kept = UInt32Array::from(kept);
+    let those = |column: &ArrayRef| take(column.as_ref(), &kept, None);
+    if !kept.is_empty() {
+        made.ids = those(&prepared.columns()[0])?.as_string_opt().cloned().unwrap_or(computed);
+        made.columns = columns.iter().map(those).collect::<Result<_, _>>()?;
+    }
     Ok((made, fallen))
 }

@@ -9,7 +9,7 @@ use serde_json::{Map, Value, json};
 use super::context::Device;
 use crate::batch::Batch;
 use crate::cache::memo::FileMemo;
-use crate::digest::Digest;
+use crate::digest::{Digest, Digests};
 use crate::error::Error;
 use crate::plan::PlannedStage;
 use crate::stage::Dependency;
@@ -56,16 +56,21 @@ pub fn of(
 
 /// The key of each row: the identity with the digests of the columns consumed.
 pub fn keys(identity: Digest, batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> {
-    let inputs = inputs(batch, consumes)?;
-    let mut buffer = Vec::with_capacity(16 * (1 + consumes.len()));
-    let key = |row: usize| {
+    Ok(keys_of(identity, &inputs(batch, consumes)?, batch.len()))
+}
+
+/// The key of each of so many rows, from what else than the identity goes into it.
+pub fn keys_of(identity: Digest, inputs: &[Digest], rows: usize) -> Vec<Digest> {
+    let width = inputs.len() / rows.max(1);
+    let mut digests = Digests::with_capacity(rows);
+    let mut buffer = Vec::with_capacity(16 * (1 + width));
+    for row in 0..rows {
         buffer.clear();
         buffer.extend(identity.0);
-        let inputs = &inputs[row * consumes.len()..(row + 1) * consumes.len()];
-        inputs.iter().for_each(|digest| buffer.extend(digest.0));
-        Digest::of(&buffer)
-    };
-    Ok((0..batch.len()).map(key).collect())
+        inputs[row * width..(row + 1) * width].iter().for_each(|digest| buffer.extend(digest.0));
+        digests.push(&buffer);
+    }
+    digests.finish()
 }
 
 /// What else than the identity goes into the key of each row: the digests of the columns consumed, row after row.
@@ -73,7 +78,11 @@ pub fn inputs(batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> 
     let mut columns = Vec::with_capacity(consumes.len());
     for name in consumes {
         columns.push(match name.as_str() {
-            "id" => batch.ids().iter().map(|id| Digest::of(id.unwrap_or_default().as_bytes())).collect(),
+            "id" => {
+                let mut digests = Digests::with_capacity(batch.len());
+                batch.ids().iter().for_each(|id| digests.push(id.unwrap_or_default().as_bytes()));
+                digests.finish()
+            }
             name => batch.digests(name)?,
         });
     }

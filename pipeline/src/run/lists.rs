@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, FixedSizeBinaryArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::compute::concat_batches;
 use arrow::datatypes::{DataType, Field, Schema};
 use bytes::Bytes;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
 use crate::cache::Cache;
+use crate::cache::segment::digests_array;
 use crate::cache::unharmed::unharmed;
 use crate::digest::{Digest, cells, encode};
 use crate::error::Error;
@@ -36,7 +38,7 @@ impl ListWriter {
     pub fn keys(&mut self, ids: &StringArray, keys: &[Digest]) -> Result<(), Error> {
         let keys: ArrayRef = match keys.is_empty() {
             true => return Ok(()),
-            false => Arc::new(FixedSizeBinaryArray::try_from_iter(keys.iter().map(|k| k.0))?),
+            false => digests_array(keys, 16)?,
         };
         let id = Field::new("id", DataType::Utf8, false);
         let key = Field::new("key", DataType::FixedSizeBinary(16), false);
@@ -80,13 +82,22 @@ impl ListWriter {
         let arrays = schema.fields().iter().zip(batch.columns()).map(|(f, a)| tensor::to_disk(f, a));
         let disk = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays.collect::<Result<_, _>>()?)?;
         let mut bytes = Vec::new();
-        let mut writer = ArrowWriter::try_new(&mut bytes, disk.schema(), None)?;
+        let mut writer = ArrowWriter::try_new(&mut bytes, disk.schema(), Some(properties()))?;
         writer.write(&disk)?;
         writer.close()?;
         self.cache.put(&path, &[&bytes])?;
         self.parts.push(name);
         Ok(())
     }
+}
+
+/// Ids hardly repeat, so a dictionary of them is work for nothing; what a source says of rows does.
+fn properties() -> WriterProperties {
+    let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None);
+    ["id", "key"]
+        .into_iter()
+        .fold(properties, |all, name| all.set_column_dictionary_enabled(name.into(), false))
+        .build()
 }
 
 /// Whether these rows are those that the list is named after.

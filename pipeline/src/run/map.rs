@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use dashmap::DashSet;
 
-use super::calls::{Call, Caller, Made};
+use super::calls::{Call, Caller, Made, Rows};
 use super::quarantine::{Failed, Quarantine};
 use super::queue::GLANCE;
 use super::stage_run::StageRun;
@@ -17,7 +17,7 @@ use super::writer::{Item, Writer};
 use super::{elsewhere, identity};
 use crate::cache::claims::Claims;
 use crate::cache::entries::{Entries, Place};
-use crate::digest::Digest;
+use crate::digest::{Digest, Uniformly};
 use crate::error::Error;
 use crate::plan::OnError;
 use crate::stage::Map;
@@ -34,7 +34,7 @@ pub struct MapRun<'a> {
     /// Rows that failed.
     pub quarantine: Quarantine,
     /// Keys on their way through the threads: a second row with the same key waits for the first.
-    pub in_flight: DashSet<Digest>,
+    pub in_flight: DashSet<Digest, Uniformly>,
     /// Whether rows are computed although their values are known.
     pub forced: bool,
     /// What this process says it will compute.
@@ -49,7 +49,7 @@ enum ToCompute {
 /// What the writer receives.
 pub enum ToWrite {
     /// Computed rows, and rows that failed for good.
-    Made(Made),
+    Made(Box<Made>),
     /// A batch all of whose missing rows were sent before it.
     Flush(Box<Item>),
 }
@@ -63,7 +63,7 @@ pub fn run(stage: &StageRun, work: Arc<dyn Map>) -> Result<(), Error> {
     let quarantine = Quarantine::open(cache.clone(), folder)?;
     let claims = Claims::on(&cache, &stage.shared.live, stage.identity);
     let forced = stage.shared.options.force.contains(&stage.stage.name);
-    let (entries, in_flight) = (Arc::new(entries), DashSet::new());
+    let (entries, in_flight) = (Arc::new(entries), DashSet::default());
     let map = MapRun { stage, entries, quarantine, in_flight, forced, claims };
     std::thread::scope(|scope| {
         let mut pump: Option<(Sender<ToCompute>, _)> = None;
@@ -100,10 +100,11 @@ impl MapRun<'_> {
     /// Which rows of a batch are stored, failed before, or missing.
     fn look_up(&self, batch: crate::Batch) -> Result<Item, Error> {
         let stage = self.stage;
-        let keys = identity::keys(stage.identity, &batch, &stage.stage.planned.consumes)?;
+        let inputs = identity::inputs(&batch, &stage.stage.planned.consumes)?;
+        let keys = identity::keys_of(stage.identity, &inputs, batch.len());
         let found = if self.forced { vec![None; keys.len()] } else { self.entries.find(&keys)? };
         let (missing, twins, claims) = (Vec::new(), Vec::new(), Vec::new());
-        let mut item = Item { batch, keys, places: found, missing, twins, claims };
+        let mut item = Item { batch, keys, inputs, places: found, missing, twins, claims };
         for row in 0..item.keys.len() as u32 {
             if self.settled(&mut item, row)? {
                 continue;
@@ -186,8 +187,7 @@ impl MapRun<'_> {
         let closed = |_| Error::Interrupted;
         for rows in rows.chunks(work.rows_per_call().max(1)) {
             self.stage.shared.control.check()?;
-            let keys = rows.iter().map(|&row| item.keys[row as usize]).collect();
-            let call = Call::prepare(self.stage, work, item.batch.take(rows)?, keys);
+            let call = Call::prepare(self.stage, work, Rows::of(item, rows)?);
             sender.send(ToCompute::Call(Box::new(call))).map_err(closed)?;
         }
         Ok(())
@@ -220,7 +220,7 @@ impl MapRun<'_> {
                 ToCompute::Flush(item) => send(ToWrite::Flush(item))?,
                 ToCompute::Call(call) => caller.call(*call, &mut |made| match made.is_empty() {
                     true => Ok(()),
-                    false => send(ToWrite::Made(made)),
+                    false => send(ToWrite::Made(Box::new(made))),
                 })?,
             }
         }

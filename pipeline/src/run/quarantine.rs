@@ -4,7 +4,6 @@
 //! counts, and of equals the one that says that it succeeded: the order of files does not matter, so neither do clocks and
 //! other processes. A stored value counts before a failure, unless the failure came of computing that very value anew.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -12,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::entries::Place;
 use crate::cache::{Cache, stamp};
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestMap};
 use crate::error::Error;
 
 /// One row in quarantine, or one that has left it.
@@ -44,7 +43,7 @@ pub struct Quarantine {
 
 #[derive(Default)]
 struct Rows {
-    known: HashMap<Digest, Known>,
+    known: DigestMap<Digest, Known>,
     fresh: Vec<Failed>,
 }
 

@@ -1,9 +1,11 @@
 //! How do rows come in? A source is asked at every run; what it lists is the run's snapshot of the data.
 
+use arrow::array::Array;
+
 use super::quarantine::{Failed, Quarantine};
 use super::stage_run::StageRun;
 use crate::batch::{Batch, string_column};
-use crate::digest::Digest;
+use crate::digest::{Digest, Digests};
 use crate::error::{Error, StageError};
 use crate::stage::{Failures, Source};
 
@@ -33,14 +35,15 @@ fn emit(stage: &StageRun, rows: arrow::array::RecordBatch) -> Result<(), Error> 
 
 /// Fails where an id was there already, in this source or another one.
 fn unique(stage: &StageRun, rows: &arrow::array::RecordBatch) -> Result<(), Error> {
+    let ids = string_column(rows, 0)?;
+    let mut digests = Digests::with_capacity(ids.len());
+    ids.iter().for_each(|id| digests.push(id.unwrap_or_default().as_bytes()));
     let mut seen = stage.shared.ids.lock().unwrap_or_else(|p| p.into_inner());
-    for id in string_column(rows, 0)?.iter() {
-        let id = id.unwrap_or_default();
-        let hash = u64::from_le_bytes(Digest::of(id.as_bytes()).0[..8].try_into().unwrap_or_default());
-        if !seen.insert(hash) {
+    for (row, digest) in digests.finish().iter().enumerate() {
+        if !seen.insert(digest.prefix()) {
             return Err(Error::Stage {
                 stage: stage.stage.name.clone(),
-                message: format!("two rows have the id `{id}`"),
+                message: format!("two rows have the id `{}`", ids.value(row)),
                 hint: Some("give every row a path of its own, and stages that bring rows in a `dataset` of their own".into()),
             });
         }

@@ -1,6 +1,6 @@
 //! What does the engine hold for a stage at work? Its inputs and output, its identity, its counters, its list of rows.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, OnceLock};
@@ -13,7 +13,7 @@ use super::queue::Queue;
 use super::{Options, State, identity, queues};
 use crate::batch::{Batch, Loader};
 use crate::cache::live::Live;
-use crate::digest::Digest;
+use crate::digest::{Digest, DigestSet};
 use crate::error::{Error, in_words};
 use crate::event::{Event, Observer};
 use crate::plan::{OnError, Plan, PlannedStage};
@@ -31,7 +31,7 @@ pub struct Shared<'a> {
     /// What this process says to others that share the cache.
     pub live: Arc<Live>,
     /// Digests of the ids that sources have given, for no id may come twice.
-    pub ids: Mutex<HashSet<u64>>,
+    pub ids: Mutex<DigestSet<u64>>,
     queues: Vec<Queue>,
     edges: Vec<Vec<(usize, usize)>>,
     pub tallies: Vec<Tally>,

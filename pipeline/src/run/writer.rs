@@ -1,10 +1,11 @@
 //! When do rows become durable? At least every 2 seconds or 64 MB, as one segment; then the batches that waited for them go on.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use arrow::array::{Array, ArrayRef, StringArray};
+use arrow::array::{Array, ArrayRef, AsArray};
 use arrow::compute::concat;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
@@ -29,6 +30,8 @@ pub struct Item {
     pub batch: Batch,
     /// Their keys.
     pub keys: Vec<Digest>,
+    /// What else than the identity went into those, as many digests for every row.
+    pub inputs: Vec<Digest>,
     /// Rows to compute.
     pub missing: Vec<u32>,
     /// Rows with the key of another row that was on its way already, ascending.
@@ -43,7 +46,7 @@ pub struct Item {
 pub struct Writer<'a> {
     map: &'a MapRun<'a>,
     age: Duration,
-    ids: Vec<String>,
+    ids: Vec<ArrayRef>,
     keys: Vec<Digest>,
     inputs: Vec<Digest>,
     columns: Vec<Vec<ArrayRef>>,
@@ -85,7 +88,7 @@ impl<'a> Writer<'a> {
                     self.waiting.push_back(item);
                     Ok(())
                 }
-                Ok(ToWrite::Made(made)) => self.add(made),
+                Ok(ToWrite::Made(made)) => self.add(*made),
                 Err(RecvTimeoutError::Timeout) => Ok(()),
                 Err(RecvTimeoutError::Disconnected) => break,
             };
@@ -104,14 +107,14 @@ impl<'a> Writer<'a> {
     fn add(&mut self, made: Made) -> Result<(), Error> {
         let Made { ids, keys, inputs, columns, failures } = made;
         self.since.get_or_insert_with(Instant::now);
-        self.map.stage.tally.misses.fetch_add(ids.len() as u64, Ordering::Relaxed);
+        self.map.stage.tally.misses.fetch_add(keys.len() as u64, Ordering::Relaxed);
         for (slot, column) in self.columns.iter_mut().zip(columns) {
             self.bytes += column.get_array_memory_size();
             slot.push(column);
         }
-        self.bytes += ids.iter().map(|id| id.len() + 40).sum::<usize>();
+        self.bytes += ids.value_data().len() + keys.len() * 40;
         self.newest |= self.map.quarantine.resolve(&keys);
-        self.ids.extend(ids);
+        self.ids.push(Arc::new(ids));
         self.inputs.extend(inputs);
         self.keys.extend(keys);
         for RowFailure { id, key, error, tries } in failures {
@@ -134,13 +137,9 @@ impl<'a> Writer<'a> {
         if self.keys.is_empty() {
             return Ok(());
         }
-        let mut columns = Vec::with_capacity(self.columns.len());
-        for parts in &mut self.columns {
-            let parts = std::mem::take(parts);
-            columns.push(concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>())?);
-        }
+        let columns = self.columns.iter_mut().map(joined).collect::<Result<_, _>>()?;
         let keys = std::mem::take(&mut self.keys);
-        let ids = StringArray::from_iter_values(std::mem::take(&mut self.ids));
+        let ids = joined(&mut self.ids)?.as_string().clone();
         let inputs = std::mem::take(&mut self.inputs);
         let rows = keys.len() as u64;
         let stage = self.map.stage;
@@ -162,5 +161,14 @@ impl<'a> Writer<'a> {
             self.ready.send(item).map_err(|_| Error::Interrupted)?;
         }
         Ok(())
+    }
+}
+
+/// The parts one after the other, taken out.
+fn joined(parts: &mut Vec<ArrayRef>) -> Result<ArrayRef, Error> {
+    let mut parts = std::mem::take(parts);
+    match parts.len() {
+        1 => Ok(parts.remove(0)),
+        _ => Ok(concat(&parts.iter().map(|part| part.as_ref()).collect::<Vec<_>>())?),
     }
 }

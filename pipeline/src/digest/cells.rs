@@ -1,59 +1,12 @@
-//! What is the name of a value? 16 bytes of BLAKE3: for files, for cells of a column, for keys of rows.
-
-use std::fmt;
+//! What is the digest of a cell? That of one canonical encoding of its value, whichever column, batch or array type it came in.
 
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArray, BooleanArray, FixedSizeBinaryArray, StringArray};
 use arrow::buffer::{Buffer, NullBuffer};
 use arrow::datatypes::DataType;
 
+use super::{Digest, Digests};
 use crate::error::Error;
 use crate::parallel;
-
-/// The first 16 bytes of a BLAKE3 hash. Written as 32 hex digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[repr(transparent)]
-pub struct Digest(pub [u8; 16]);
-
-impl Digest {
-    /// Digest of bytes.
-    pub fn of(bytes: &[u8]) -> Self {
-        Self::from_hash(blake3::hash(bytes))
-    }
-
-    /// Cuts a full hash.
-    pub fn from_hash(hash: blake3::Hash) -> Self {
-        let mut out = [0; 16];
-        out.copy_from_slice(&hash.as_bytes()[..16]);
-        Digest(out)
-    }
-
-    /// Digest of a list of parts, each preceded by its length, so that no two lists collide by concatenation.
-    pub fn of_parts<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Self {
-        let mut hasher = blake3::Hasher::new();
-        for part in parts {
-            hasher.update(&(part.len() as u64).to_le_bytes());
-            hasher.update(part);
-        }
-        Self::from_hash(hasher.finalize())
-    }
-
-    /// Reads 32 hex digits.
-    pub fn parse(text: &str) -> Option<Self> {
-        blake3::Hash::from_hex(format!("{text}{text}")).ok().map(Self::from_hash)
-    }
-}
-
-impl fmt::Display for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// Bytes of a cell from which on a column is digested in parallel.
 const LARGE: usize = 1 << 10;
@@ -64,13 +17,14 @@ pub fn cells(array: &ArrayRef) -> Result<Vec<Digest>, Error> {
     if let Values::Numbers(numbers, size @ LARGE..) = &cells.values {
         return Ok(tensors(numbers, *size, |row| cells.is_valid(row)));
     }
+    let mut digests = Digests::with_capacity(array.len());
     let mut buffer = Vec::new();
-    let digest = |row| {
+    for row in 0..array.len() {
         buffer.clear();
         cells.encode(row, &mut buffer);
-        Digest::of(&buffer)
-    };
-    Ok((0..array.len()).map(digest).collect())
+        digests.push(&buffer);
+    }
+    Ok(digests.finish())
 }
 
 /// Tensors lie one after the other: digested in parallel and without a copy.
