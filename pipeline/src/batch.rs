@@ -176,23 +176,20 @@ impl Batch {
         if Arc::ptr_eq(&self.schema, schema) {
             return self.clone();
         }
-        let column = |field: &FieldRef| match self.position(field.name()) {
-            Some(at) => self.columns[at].clone(),
-            None => Column::values(new_null_array(field.data_type(), self.len())),
-        };
-        let columns = schema.fields()[1..].iter().map(column).collect();
-        Batch::new(schema.clone(), self.ids.clone(), columns)
+        self.with(schema, Vec::new())
     }
 
     /// The same rows with further columns; one that exists already is replaced.
     pub fn with(&self, schema: &SchemaRef, added: Vec<(&str, Column)>) -> Batch {
-        let mut batch = self.align(schema);
-        for (name, column) in added {
-            if let Some(at) = batch.position(name) {
-                batch.columns[at] = column;
-            }
-        }
-        batch
+        let column = |field: &FieldRef| match added.iter().find(|(name, _)| name == field.name()) {
+            Some((_, column)) => column.clone(),
+            None => match self.position(field.name()) {
+                Some(at) => self.columns[at].clone(),
+                None => Column::values(new_null_array(field.data_type(), self.len())),
+            },
+        };
+        let columns = schema.fields()[1..].iter().map(column).collect();
+        Batch::new(schema.clone(), self.ids.clone(), columns)
     }
 
     /// Digest of every cell of a column.

@@ -73,7 +73,21 @@ impl FileMemo {
 
     /// Digests in the order of the paths, and whether each file was read; unreadable files say why.
     pub fn digests(&self, paths: &[PathBuf]) -> Vec<Result<(Digest, bool), Error>> {
-        paths.par_iter().with_min_len(64).map(|path| self.digest(path)).collect()
+        let found: Vec<_> = paths.par_iter().with_min_len(64).map(|path| look(path)).collect();
+        let mut guard = self.lock();
+        let as_known = |(path, found): (&PathBuf, &Result<Identity, Error>)| {
+            let identity = found.as_ref().ok().copied();
+            guard.asked.insert(path.clone(), identity);
+            guard.as_known(path, identity?)
+        };
+        let known: Vec<Option<Digest>> = paths.iter().zip(&found).map(as_known).collect();
+        drop(guard);
+        let rest = paths.par_iter().zip(found).zip(known).with_min_len(64);
+        rest.map(|((path, found), known)| match known {
+            Some(digest) => Ok((digest, false)),
+            None => Ok((self.read(path, found?)?, true)),
+        })
+        .collect()
     }
 
     /// Digests of what the uris name, in their order, in parallel; `render` makes the bytes of those not known. A uri must
@@ -104,20 +118,20 @@ impl FileMemo {
 
     /// Digest of one file, and whether it was read.
     pub fn digest(&self, path: &Path) -> Result<(Digest, bool), Error> {
-        let found = std::fs::metadata(path).map_err(Error::io("read", path));
-        let found = found.and_then(|meta| match meta.is_file() {
-            true => Ok(identity(&meta)),
-            false => Err(Error::io("read", path)(std::io::Error::other("not a regular file"))),
-        });
-        self.lock().asked.insert(path.to_owned(), found.as_ref().ok().copied());
-        let (size, modified, inode) = found?;
-        let known = self.lock().files.get(path).copied();
-        if let Some(known) = known
-            && (known.size, known.modified, known.inode) == (size, modified, inode)
-            && known.taken.saturating_sub(modified) > GRAIN
-        {
-            return Ok((known.digest, false));
+        let found = look(path);
+        let mut guard = self.lock();
+        guard.asked.insert(path.to_owned(), found.as_ref().ok().copied());
+        let identity = found?;
+        let known = guard.as_known(path, identity);
+        drop(guard);
+        match known {
+            Some(digest) => Ok((digest, false)),
+            None => Ok((self.read(path, identity)?, true)),
         }
+    }
+
+    /// Reads a file whose digest is not known, and takes note.
+    fn read(&self, path: &Path, (size, modified, inode): Identity) -> Result<Digest, Error> {
         let taken = nanos(Some(SystemTime::now()));
         let digest = Digest::of(&std::fs::read(path).map_err(Error::io("read", path))?);
         let known = Known { size, modified, inode, taken, digest };
@@ -126,7 +140,7 @@ impl FileMemo {
         guard.files.insert(path.to_owned(), known);
         drop(guard);
         self.save_now_and_then();
-        Ok((digest, true))
+        Ok(digest)
     }
 
     /// Forgets what is known of a file that turned out to hold other bytes: it is read again when asked for next.
@@ -177,7 +191,23 @@ impl FileMemo {
     }
 }
 
+/// What a file is now.
+fn look(path: &Path) -> Result<Identity, Error> {
+    let meta = std::fs::metadata(path).map_err(Error::io("read", path))?;
+    match meta.is_file() {
+        true => Ok(identity(&meta)),
+        false => Err(Error::io("read", path)(std::io::Error::other("not a regular file"))),
+    }
+}
+
 impl State {
+    /// The digest of a file, if it was taken when the file was what it is now.
+    fn as_known(&self, path: &Path, (size, modified, inode): Identity) -> Option<Digest> {
+        let known = self.files.get(path)?;
+        let same = (known.size, known.modified, known.inode) == (size, modified, inode);
+        (same && known.taken.saturating_sub(modified) > GRAIN).then_some(known.digest)
+    }
+
     fn note(&mut self, line: &str) {
         if !line.contains('\n') {
             self.fresh.push_str(&checksum(line));

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 
 use affectflow_pipeline::run::context::Context;
@@ -215,33 +216,48 @@ fn walk(
 
 /// What is in a folder and is not hidden, in order of name, and whether it is a folder itself.
 fn entries(folder: &Path) -> StageResult<Vec<(OsString, bool)>> {
-    let error = |error: std::io::Error| {
-        StageError::new(format!("cannot list `{}`: {}", folder.display(), cause(&error)))
-    };
-    let mut entries = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(error)? {
-        let entry = entry.map_err(error)?;
-        let kind = entry.file_type().map_err(error)?;
-        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
-        // A pipe or a device never ends; a link that leads nowhere stays, so that its row says so.
-        let endless = !is_folder && entry.path().metadata().is_ok_and(|meta| !meta.is_file());
-        if !endless && !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            entries.push((entry.file_name(), is_folder));
-        }
-    }
+    let mut entries = listed(folder)?.collect::<StageResult<Vec<_>>>()?;
     entries.sort_unstable();
     Ok(entries)
 }
 
+/// The same in no order, as it is read.
+fn listed(folder: &Path) -> StageResult<impl Iterator<Item = StageResult<(OsString, bool)>>> {
+    let error = |error: std::io::Error| {
+        StageError::new(format!("cannot list `{}`: {}", folder.display(), cause(&error)))
+    };
+    let entry = move |entry: std::io::Result<DirEntry>| {
+        let entry = entry.map_err(error)?;
+        let kind = entry.file_type().map_err(error)?;
+        let is_folder = if kind.is_symlink() { entry.path().is_dir() } else { kind.is_dir() };
+        // A pipe or a device never ends; a link that leads nowhere stays, so that its row says so.
+        let plain =
+            is_folder || kind.is_file() || entry.path().metadata().map_or(true, |meta| meta.is_file());
+        let shown = plain && !entry.file_name().as_encoded_bytes().starts_with(b".");
+        Ok(shown.then(|| (entry.file_name(), is_folder)))
+    };
+    Ok(std::fs::read_dir(folder).map_err(error)?.filter_map(move |found| entry(found).transpose()))
+}
+
 fn folders(folder: &Path) -> StageResult<Vec<PathBuf>> {
-    Ok(entries(folder)?
-        .into_iter()
-        .filter(|(_, is_folder)| *is_folder)
-        .map(|(name, _)| folder.join(name))
-        .collect())
+    let mut folders = Vec::new();
+    for entry in listed(folder)? {
+        let (name, is_folder) = entry?;
+        folders.extend(is_folder.then(|| folder.join(name)));
+    }
+    folders.sort_unstable();
+    Ok(folders)
 }
 
 fn holds_picture(folder: &Path) -> StageResult<bool> {
+    let picture = |name: &OsString| name.to_str().is_some_and(is_picture);
+    let here = listed(folder)?.find_map(|entry| match entry {
+        Ok((name, is_folder)) => (!is_folder && picture(&name)).then_some(Ok(())),
+        Err(error) => Some(Err(error)),
+    });
+    if let Some(found) = here {
+        return found.map(|()| true);
+    }
     let mut found = false;
     let searched = walk(folder, "", &mut Vec::new(), &mut |entry| match entry {
         Entry::Picture(_) => {
