@@ -20,6 +20,8 @@ const FOLDER: &str = "v1/live";
 const BEAT: Duration = Duration::from_secs(4);
 /// So long without a word, and a process of another machine counts as dead.
 const SILENCE: Duration = Duration::from_secs(20);
+/// So long it waits to hear more of what it uses before it says so: stages begin together.
+const GATHER: Duration = Duration::from_millis(10);
 /// So long other processes may have begun without being seen.
 const START: Duration = Duration::from_secs(1);
 /// How often the others are looked at.
@@ -51,10 +53,17 @@ pub struct Live {
     owner: String,
     said: Mutex<Said>,
     others: Mutex<Others>,
-    ended: Mutex<bool>,
+    heart: Mutex<Beating>,
     wake: Condvar,
     claims: AtomicU64,
     began: Instant,
+}
+
+#[derive(Default)]
+struct Beating {
+    /// There is something new to say.
+    due: bool,
+    ended: bool,
 }
 
 #[derive(Default)]
@@ -90,7 +99,7 @@ impl Live {
             owner: format!("{}-{pid}-{number}", super::stamp()),
             said: Mutex::new(said),
             others: Mutex::default(),
-            ended: Mutex::new(false),
+            heart: Mutex::default(),
             wake: Condvar::new(),
             claims: AtomicU64::new(0),
             began: Instant::now(),
@@ -115,6 +124,7 @@ impl Live {
     /// Says that a folder of rows is in use.
     pub fn uses(&self, folder: &str) {
         if lock(&self.said).uses.insert(folder.to_owned()) {
+            lock(&self.heart).due = true;
             self.wake.notify_all();
         }
     }
@@ -155,12 +165,19 @@ impl Live {
     }
 
     fn beat(&self) {
-        let mut ended = lock(&self.ended);
-        while !*ended {
-            ended = self.wake.wait_timeout(ended, BEAT).unwrap_or_else(|poisoned| poisoned.into_inner()).0;
-            if !*ended {
-                self.say();
+        let waited = |heart, time, until: fn(&mut Beating) -> bool| {
+            let heart = self.wake.wait_timeout_while(heart, time, |heart| !until(heart));
+            heart.unwrap_or_else(|poisoned| poisoned.into_inner()).0
+        };
+        loop {
+            let heart = waited(lock(&self.heart), BEAT, |heart| heart.due || heart.ended);
+            let mut heart = waited(heart, GATHER, |heart| heart.ended);
+            if heart.ended {
+                return;
             }
+            heart.due = false;
+            drop(heart);
+            self.say();
         }
     }
 }
@@ -201,7 +218,7 @@ impl std::ops::Deref for Heart {
 
 impl Drop for Heart {
     fn drop(&mut self) {
-        *lock(&self.live.ended) = true;
+        lock(&self.live.heart).ended = true;
         self.live.wake.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
