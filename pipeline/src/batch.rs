@@ -51,6 +51,8 @@ pub enum Column {
     Stored(Stored),
     /// Read through a link named by two other columns.
     Linked,
+    /// Not computed yet: known to come, and no more. Batches of a forecast alone have such columns.
+    Awaited,
 }
 
 /// Values in memory, with digests taken when first asked for.
@@ -99,6 +101,7 @@ impl Column {
                 places: rows.values().iter().map(|&r| stored.places[r as usize]).collect(),
             }),
             Column::Linked => Column::Linked,
+            Column::Awaited => Column::Awaited,
         })
     }
 }
@@ -157,7 +160,7 @@ impl Batch {
             .map(|column| match column {
                 Column::Values(values) => values.array.get_array_memory_size(),
                 Column::Stored(stored) => stored.digests.len() * 24,
-                Column::Linked => 0,
+                Column::Linked | Column::Awaited => 0,
             })
             .sum();
         columns + self.ids.get_array_memory_size()
@@ -192,6 +195,16 @@ impl Batch {
         Batch::new(schema.clone(), self.ids.clone(), columns)
     }
 
+    /// The same rows with columns that are still to be computed.
+    pub(crate) fn awaiting(&self, schema: &SchemaRef, added: &[FieldRef]) -> Batch {
+        self.with(schema, added.iter().map(|field| (field.name().as_str(), Column::Awaited)).collect())
+    }
+
+    /// Whether the cells of a column are still to be computed.
+    pub(crate) fn awaits(&self, name: &str) -> bool {
+        self.position(name).is_some_and(|at| matches!(self.columns[at], Column::Awaited))
+    }
+
     /// Digest of every cell of a column.
     pub fn digests(&self, name: &str) -> Result<Vec<Digest>, Error> {
         let at =
@@ -216,6 +229,7 @@ impl Batch {
                     .map(|d| d.and_then(|d| d.try_into().ok()).map(Digest).unwrap_or_default())
                     .collect())
             }
+            Column::Awaited => Err(not_computed(name)),
         }
     }
 
@@ -269,6 +283,7 @@ impl Loader {
                     stored.entries.read(stored.column, &stored.places, &stored.digests)?
                 }
                 Column::Linked => self.follow(batch, at, failures)?,
+                Column::Awaited => return Err(not_computed(name)),
             });
         }
         let rows = RecordBatch::try_new(Arc::new(Schema::new(fields)), arrays)?;
@@ -313,6 +328,10 @@ pub(crate) fn without_failed(rows: RecordBatch, failures: &Failures) -> Result<R
     let ids = string_column(&rows, 0)?;
     let keep = (0..rows.num_rows() as u32).filter(|&row| !failures.contains(ids.value(row as usize)));
     Ok(take_record_batch(&rows, &UInt32Array::from_iter_values(keep))?)
+}
+
+fn not_computed(column: &str) -> Error {
+    Error::Internal(format!("column `{column}` is read before it is computed"))
 }
 
 /// A column as strings, whatever string type it has.

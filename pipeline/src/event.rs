@@ -7,6 +7,8 @@ use std::time::SystemTime;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::stage::Shape;
+
 /// One thing that happened. Serialised with its `type` in snake case.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
@@ -26,6 +28,10 @@ pub enum Event {
         stage: String,
         /// Its kind.
         kind: String,
+        /// How it treats rows.
+        shape: Shape,
+        /// Its identity.
+        key: String,
     },
     /// Where a stage stands. `done` counts `unit`s (rows, or a training stage's epochs).
     Progress {
@@ -48,6 +54,8 @@ pub enum Event {
         rows: u64,
         /// Size of the segment on disk.
         bytes: u64,
+        /// Seconds that the stage has computed in this run so far.
+        computing: f64,
     },
     /// A row failed and was set aside.
     RowQuarantined {
@@ -94,6 +102,8 @@ pub enum Event {
         quarantined: u64,
         /// From its first row (a table: its last) to its end.
         seconds: f64,
+        /// Seconds that it computed.
+        computing: f64,
     },
     /// Something to know that stops nothing.
     Warning {

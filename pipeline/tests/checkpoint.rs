@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use affectflow_pipeline::event::{Event, Observer};
 use affectflow_pipeline::run::context::Context;
+use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::run::record::Record;
 use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::run::{Options, State, run};
@@ -16,7 +17,7 @@ use affectflow_pipeline::stage::{Inputs, TableOutput};
 use affectflow_pipeline::*;
 use arrow::array::{Int64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field};
-use common::{Log, exported, plan, registry};
+use common::{Log, Row, exported, plan, registry};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -108,14 +109,30 @@ impl Toy {
         Toy { folder: tempdir().unwrap(), by: 1 }
     }
 
+    /// What a run would do with the table.
+    fn forecast(&self, force: bool) -> Forecast {
+        let mut registry = registry(&Arc::new(Log::default()));
+        registry.add(Climb);
+        let mut options = Options::default();
+        if force {
+            options.force.insert("climb".into());
+        }
+        let plan = plan(&registry, &self.rows());
+        predict(&plan, &registry, &State::open(self.folder.path()), &options).unwrap().0.swap_remove(1)
+    }
+
+    fn rows(&self) -> [Row<'static>; 2] {
+        [
+            ("in", "rows", json!({ "rows": ["a=one", "b=two"] }), vec![]),
+            ("climb", "climb", json!({ "steps": 8, "by": self.by }), vec![0]),
+        ]
+    }
+
     /// The steps made, the warnings told and the record, which is of an interrupted run where there is a step to stop at.
     fn run(&self, stop: Option<u64>, force: bool) -> (Vec<u64>, Vec<String>, Record) {
         let mut registry = registry(&Arc::new(Log::default()));
         registry.add(Climb);
-        let rows = [
-            ("in", "rows", json!({ "rows": ["a=one", "b=two"] }), vec![]),
-            ("climb", "climb", json!({ "steps": 8, "by": self.by }), vec![0]),
-        ];
+        let rows = self.rows();
         let mut options = Options::default();
         if force {
             options.force.insert("climb".into());
@@ -280,4 +297,24 @@ fn a_pack_is_the_column() {
         assert_eq!(&packed, &held);
         assert!(packed.null_count() > 0 && packed.null_count() < 50);
     }
+}
+
+#[test]
+fn a_forecast_says_from_where_a_table_goes_on_and_what_is_left_to_do() {
+    let mut toy = Toy::new();
+    let (_, _, whole) = toy.run(None, false);
+    toy.by = 2;
+    let all = toy.forecast(false);
+    assert_eq!(all.cause, None);
+    let (_, _, record) = toy.run(Some(6), false);
+    let rest = toy.forecast(false);
+    assert_eq!(rest.reason, "`options.by` 1 -> 2");
+    let cause = format!("run `{}` was interrupted; goes on after 6 of 8 steps", record.id);
+    assert_eq!(rest.cause, Some(cause));
+    let seconds = whole.stages["climb"]["computing"].as_f64().unwrap();
+    assert_eq!((all.seconds, rest.seconds), (Some(seconds), Some(seconds * 0.25)));
+    assert_eq!(rest.bytes, all.bytes, "the result is stored as a whole");
+    assert_eq!(toy.forecast(true).seconds, Some(seconds), "a run that is forced begins anew");
+    toy.run(None, false);
+    assert_eq!((toy.forecast(false).compute, toy.forecast(false).cause), (0, None));
 }

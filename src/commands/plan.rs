@@ -10,8 +10,8 @@ use affectflow_pipeline::stage::Shape;
 use super::run::Choice;
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
-use crate::view::cost::{bytes_about, seconds_about, total};
-use crate::view::numbers::grouped;
+use crate::view::cost::{bytes_about, seconds_about, total, unsure};
+use crate::view::numbers::{at_most, grouped};
 use crate::view::table::table;
 
 /// Arguments of `plan`.
@@ -50,16 +50,22 @@ pub(super) fn tell(damage: &[Damage]) {
 }
 
 fn row(shape: Shape, forecast: &Forecast) -> Vec<String> {
-    let counted = |number: u64| match shape {
-        Shape::Map | Shape::Table => grouped(number),
+    let counted = |number: String| match shape {
+        Shape::Map | Shape::Table => number,
         Shape::Source | Shape::Subset => String::new(),
     };
-    let Forecast { stage, kind, reason, rows, cached, compute, quarantined, seconds, bytes } = forecast;
-    let words = [stage, kind, reason].map(String::clone);
-    let numbers = [grouped(*rows), counted(*cached), counted(*compute), grouped(*quarantined)];
-    let cost = match compute {
+    let why: Vec<&str> =
+        [Some(&forecast.reason), forecast.cause.as_ref()].into_iter().flatten().map(|s| s.as_str()).collect();
+    let words = [forecast.stage.clone(), forecast.kind.clone(), why.join("\n")];
+    let numbers = [
+        at_most(forecast.rows, forecast.at_most),
+        counted(grouped(forecast.cached)),
+        counted(at_most(forecast.compute, unsure(forecast))),
+        grouped(forecast.quarantined),
+    ];
+    let cost = match forecast.compute {
         0 => [String::new(), String::new()],
-        _ => [seconds_about(*seconds), bytes_about(*bytes)],
+        _ => [seconds_about(forecast.seconds), bytes_about(forecast.bytes)],
     };
     words.into_iter().chain(numbers).chain(cost).collect()
 }

@@ -14,7 +14,12 @@ pub fn bytes_about(size: Option<u64>) -> String {
     size.map_or("unknown".into(), |size| format!("~{}", bytes(size)))
 }
 
-/// All stages together: `to compute: ~1 m 20 s, ~12 MiB to write`.
+/// Whether less may be to compute than a forecast says.
+pub fn unsure(forecast: &Forecast) -> bool {
+    forecast.unknown > 0 || forecast.at_most
+}
+
+/// All stages together: `to compute: ~1 m 20 s; to write: ~12 MiB`.
 pub fn total(forecasts: &[Forecast]) -> String {
     let pending: Vec<&Forecast> = forecasts.iter().filter(|forecast| forecast.compute > 0).collect();
     if pending.is_empty() {
@@ -22,10 +27,13 @@ pub fn total(forecasts: &[Forecast]) -> String {
     }
     let seconds: Vec<f64> = pending.iter().filter_map(|forecast| forecast.seconds).collect();
     let sizes: Vec<u64> = pending.iter().filter_map(|forecast| forecast.bytes).collect();
-    let least = |known: usize, words: String| match known {
-        0 => "unknown".to_owned(),
-        all if all == pending.len() => words,
-        _ => format!("at least {words}"),
+    let unsure = pending.iter().any(|forecast| unsure(forecast));
+    let least = |known: usize, words: String| match (known == pending.len(), unsure) {
+        _ if known == 0 => "unknown".to_owned(),
+        (true, false) => words,
+        (true, true) => format!("at most {words}"),
+        (false, false) => format!("at least {words}"),
+        (false, true) => format!("{words} of what is known"),
     };
     let time = least(seconds.len(), seconds_about(Some(seconds.iter().sum())));
     let size = least(sizes.len(), bytes_about(Some(sizes.iter().sum())));
@@ -41,12 +49,10 @@ mod tests {
             stage: "s".into(),
             kind: "k".into(),
             rows: 10,
-            cached: 0,
             compute,
-            quarantined: 0,
-            reason: String::new(),
             seconds,
             bytes,
+            ..Forecast::default()
         }
     }
 
@@ -54,7 +60,9 @@ mod tests {
     fn what_is_not_known_is_not_invented() {
         assert_eq!(total(&[stage(0, Some(0.0), Some(0))]), "nothing to compute");
         let (one, two) = (stage(5, Some(80.0), Some(2 << 20)), stage(5, Some(1.0), None));
-        assert_eq!(total(&[one, two]), "to compute: ~1 m 21 s; to write: at least ~2.0 MiB");
+        assert_eq!(total(&[one.clone(), two.clone()]), "to compute: ~1 m 21 s; to write: at least ~2.0 MiB");
+        let unsure = [Forecast { unknown: 5, ..one }, two];
+        assert_eq!(total(&unsure), "to compute: at most ~1 m 21 s; to write: ~2.0 MiB of what is known");
         assert_eq!(total(&[stage(5, None, None)]), "to compute: unknown; to write: unknown");
     }
 }

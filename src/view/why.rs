@@ -5,7 +5,7 @@ use affectflow_pipeline::run::why::diff::Change;
 use affectflow_pipeline::run::why::rows::{Named, RowChanges};
 use affectflow_pipeline::stage::Shape;
 
-use super::cost::{bytes_about, seconds_about};
+use super::cost::{bytes_about, seconds_about, unsure};
 use super::numbers::{count, grouped};
 use super::table::table;
 
@@ -15,6 +15,7 @@ pub fn explained(why: &Why) -> String {
     let forecast = &why.forecast;
     line(&mut out, "stage", &format!("{}/{}, kind `{}`", why.pipeline, forecast.stage, forecast.kind));
     line(&mut out, "found", &found(why));
+    forecast.cause.iter().for_each(|cause| line(&mut out, "", cause));
     if forecast.compute > 0 {
         let (time, size) = (seconds_about(forecast.seconds), bytes_about(forecast.bytes));
         line(&mut out, "cost", &format!("{time} of computing, {size} to write"));
@@ -42,21 +43,26 @@ fn line(out: &mut String, name: &str, text: &str) {
 
 fn found(why: &Why) -> String {
     let forecast = &why.forecast;
-    let rows = count(forecast.rows, "row");
+    let limit = |unsure: bool| if unsure { "at most " } else { "" };
+    let rows = format!("{}{}", limit(forecast.at_most), count(forecast.rows, "row"));
     let quarantined = match forecast.quarantined {
         0 => String::new(),
         some => format!(", {} in quarantine", grouped(some)),
     };
+    let to_compute = format!("{}{} to compute", limit(unsure(forecast)), grouped(forecast.compute));
     match why.shape {
         Shape::Source => format!("asked anew at every run: lists {rows}{quarantined}"),
-        Shape::Subset => format!("chooses anew at every run: keeps {} of {rows}", grouped(why.leaving)),
+        Shape::Subset => {
+            let kept = format!("{}{}", limit(why.leaving_at_most), grouped(why.leaving));
+            format!("chooses anew at every run: keeps {kept} of {rows}")
+        }
         Shape::Table if forecast.compute == 0 => format!("cached: the result of {rows}"),
         Shape::Table => format!("to compute, from {rows}: {}", forecast.reason),
         Shape::Map => {
             let cached = format!("{} of {rows} cached", grouped(forecast.cached));
             match forecast.compute {
                 0 => format!("{cached}{quarantined}"),
-                some => format!("{cached}; {} to compute: {}{quarantined}", grouped(some), forecast.reason),
+                _ => format!("{cached}{quarantined}; {to_compute}: {}", forecast.reason),
             }
         }
     }
@@ -71,7 +77,7 @@ fn earlier(why: &Why) -> String {
             format!("run `{}`{of}, {}, of {}", run.run, run.outcome, run.start)
         }
         None if why.known => "one that no recorded run tells of".into(),
-        None => "none: no stage of this kind ever ran".into(),
+        None => "none: nothing is stored of a stage of this kind".into(),
     }
 }
 

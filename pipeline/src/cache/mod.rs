@@ -227,6 +227,15 @@ impl Cache {
         Ok(self.list("aside")?.iter().any(|item| item.name.ends_with(&name)))
     }
 
+    /// Whether a file of that folder was found damaged: it was moved aside, or a look has met it now.
+    pub fn harmed(&self, folder: &str) -> Result<bool, Error> {
+        let path = format!("{folder}/");
+        let hidden = self.hidden.as_ref().map(|hidden| hidden.lock().unwrap_or_else(|p| p.into_inner()));
+        let met = hidden.is_some_and(|hidden| hidden.iter().any(|hidden| hidden.starts_with(&path)));
+        let name = format!("-{}", path.replace('/', "_"));
+        Ok(met || self.list("aside")?.iter().any(|item| item.name.contains(&name)))
+    }
+
     /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted.
     pub fn damaged(&self, path: &str, what: &str) -> Error {
         let aside = match &self.hidden {

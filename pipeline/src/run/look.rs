@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use super::checkpoint::Checkpoints;
 use super::context::Context;
-use super::identity::Identity;
-use super::quarantine::{Failed, Quarantine};
+use super::found::{Found, Looked, MapFound, Output, RowState, TableFound};
+use super::quarantine::Quarantine;
 use super::subset::{all_read, choose};
 use super::table::{TableRecord, entry, stored};
 use super::table_rows::TableRows;
@@ -17,87 +18,15 @@ use crate::cache::entries::{Entries, Place};
 use crate::digest::Digest;
 use crate::error::{Error, StageError};
 use crate::event::Silent;
-use crate::plan::{Plan, PlannedStage};
+use crate::plan::{OnError, Plan, PlannedStage};
 use crate::registry::Registry;
 use crate::stage::{Failures, Source, Subset, Work};
 
-/// What the cache holds of one stage.
-pub(super) struct Looked {
-    /// Light batches that reach it, as far as they are known.
-    pub input: Vec<Batch>,
-    /// Rows that will reach it, but whose values nobody knows before they are computed.
-    pub unknown: u64,
-    /// Its identity, made of what is known.
-    pub identity: Identity,
-    /// Artifacts that it needs and that are not made yet: while there are any, the identity is not the true one.
-    pub lacking: Vec<String>,
-    /// What was found.
-    pub found: Found,
-    /// What leaves it.
-    pub output: Output,
-}
-
-/// What was found, by shape.
-pub(super) enum Found {
-    /// Nothing can be looked up before an artifact is made.
-    Waiting,
-    /// Rows that could not be read at all: id and error.
-    Source(Vec<(String, String)>),
-    /// Rows are chosen anew.
-    Subset,
-    /// Rows one by one.
-    Map(MapFound),
-    /// One result.
-    Table(TableFound),
-}
-
-/// What was found of a map stage.
-pub(super) struct MapFound {
-    /// What is stored under its identity.
-    pub entries: Arc<Entries>,
-    /// For each batch of the input, the key and the state of each row.
-    pub rows: Vec<Vec<(Digest, RowState)>>,
-}
-
-/// How a row of a map stage is found.
-pub(super) enum RowState {
-    /// Stored.
-    Cached(Place),
-    /// Failed before, and not tried again.
-    Quarantined(Failed),
-    /// To compute.
-    Missing,
-    /// To compute with another row that has the same key.
-    Twin,
-}
-
-/// What was found of a table stage.
-pub(super) struct TableFound {
-    /// The name of its result, where its whole input is known.
-    pub entry: Option<Digest>,
-    /// The result, unless it is to be computed.
-    pub record: Option<TableRecord>,
-}
-
-/// A stage's output as far as it is known.
-#[derive(Default)]
-pub(super) struct Output {
+/// What reaches a stage.
+struct Input {
     batches: Vec<Batch>,
-    /// Rows that will come, but whose values nobody knows before they are computed.
     unknown: u64,
-    artifacts: Option<BTreeMap<String, Digest>>,
-}
-
-impl Output {
-    /// The rows that are known.
-    pub fn batches(&self) -> &[Batch] {
-        &self.batches
-    }
-
-    /// Rows that leave the stage.
-    pub fn rows(&self) -> u64 {
-        self.batches.iter().map(|batch| batch.len() as u64).sum::<u64>() + self.unknown
-    }
+    at_most: bool,
 }
 
 /// Looks at a state without writing or moving anything; what was found damaged on the way is told, and not seen by the
@@ -146,23 +75,42 @@ struct Look<'a> {
 
 impl Look<'_> {
     fn stage(&self, before: &[Looked]) -> Result<Looked, Error> {
-        let mut input = Vec::new();
-        let mut unknown = 0;
-        for &from in &self.stage.inputs {
-            let output = &before[from].output;
-            input.extend(output.batches.iter().map(|batch| batch.align(&self.stage.input_schema)));
-            unknown += output.unknown;
-        }
+        let input = self.input(before);
         let (artifacts, lacking) = self.artifacts(before);
         let identity = identity::of(self.stage, &artifacts, self.options.device, &self.state.files)?;
         let (found, output) = match &self.stage.planned.work {
-            _ if !lacking.is_empty() => (Found::Waiting, to_come(&input, unknown)),
+            _ if !lacking.is_empty() => (Found::Waiting, self.to_come(&input)),
             Work::Source(work) => self.source(work.as_ref())?,
-            Work::Map(_) => self.map(identity.digest, &input, unknown)?,
-            Work::Subset(work) => self.subset(work.as_ref(), &input, unknown)?,
-            Work::Table(_) => self.table(identity.digest, &input, unknown)?,
+            Work::Map(_) => self.map(identity.digest, &input)?,
+            Work::Subset(work) => self.subset(work.as_ref(), &input)?,
+            Work::Table(_) => self.table(identity.digest, &input)?,
         };
-        Ok(Looked { input, unknown, identity, lacking, found, output })
+        let Input { batches: input, unknown, at_most } = input;
+        Ok(Looked { input, unknown, at_most, identity, lacking, found, output })
+    }
+
+    fn input(&self, before: &[Looked]) -> Input {
+        let outputs = || self.stage.inputs.iter().map(|&from| &before[from].output);
+        let batches: Vec<Batch> = outputs()
+            .flat_map(|output| output.batches.iter().map(|batch| batch.align(&self.stage.input_schema)))
+            .collect();
+        let unknown = batches.iter().filter(|batch| self.awaits(batch)).map(|batch| batch.len() as u64).sum();
+        Input { batches, unknown, at_most: outputs().any(|output| output.at_most) }
+    }
+
+    /// Whether a batch lacks cells that the stage consumes.
+    fn awaits(&self, batch: &Batch) -> bool {
+        awaits(self.stage, batch)
+    }
+
+    /// The output of a stage that is still to compute: the rows that reach it, its own columns awaited.
+    fn to_come(&self, input: &Input) -> Output {
+        let batches = input.batches.iter().map(|batch| self.awaiting(batch)).collect();
+        Output { batches, at_most: input.at_most, artifacts: None }
+    }
+
+    fn awaiting(&self, batch: &Batch) -> Batch {
+        batch.awaiting(&self.stage.schema, &self.stage.planned.adds)
     }
 
     /// The artifacts that it needs as far as they are made, and the names of the others.
@@ -204,7 +152,7 @@ impl Look<'_> {
         Ok((Found::Source(failures.into_inner()), Output { batches, ..Output::default() }))
     }
 
-    fn map(&self, identity: Digest, input: &[Batch], mut unknown: u64) -> Result<(Found, Output), Error> {
+    fn map(&self, identity: Digest, input: &Input) -> Result<(Found, Output), Error> {
         let folder = format!("v1/rows/{identity}");
         let fields = self.stage.planned.adds.clone();
         let entries = Arc::new(Entries::open(self.state.cache.clone(), folder.clone(), fields, None)?);
@@ -212,41 +160,69 @@ impl Look<'_> {
         let mut all = Vec::new();
         let mut batches = Vec::new();
         let mut in_flight = HashSet::new();
-        for batch in input {
+        for batch in &input.batches {
+            if self.awaits(batch) {
+                batches.push(self.awaiting(batch));
+                all.push(Vec::new());
+                continue;
+            }
             let keys = identity::keys(identity, batch, &self.stage.planned.consumes)?;
             let places = if self.forced() { vec![None; keys.len()] } else { entries.find(&keys)? };
-            let kept: Vec<u32> =
-                (0..keys.len() as u32).filter(|&row| places[row as usize].is_some()).collect();
-            let present: Arc<[_]> = places.iter().copied().flatten().collect();
-            batches.push(batch.take(&kept)?.with(&self.stage.schema, entries.columns(&present)?));
-            let state = |(key, place): (Digest, Option<Place>)| {
-                let state = match place {
-                    Some(place) => RowState::Cached(place),
-                    None => self.missing(&quarantine, &key, &mut in_flight),
-                };
-                unknown += u64::from(matches!(state, RowState::Missing | RowState::Twin));
-                (key, state)
+            let states: Vec<RowState> = keys
+                .iter()
+                .zip(places)
+                .map(|(key, place)| self.state(&quarantine, key, place, &mut in_flight))
+                .collect();
+            let rows = |wanted: fn(&RowState) -> bool| {
+                let at = (0u32..).zip(&states).filter(|(_, state)| wanted(state)).map(|(at, _)| at);
+                batch.take(&at.collect::<Vec<u32>>())
             };
-            all.push(keys.into_iter().zip(places).map(state).collect());
+            let place = |state: &RowState| match state {
+                RowState::Cached(place) => Some(*place),
+                _ => None,
+            };
+            let present: Arc<[_]> = states.iter().filter_map(place).collect();
+            let stored = rows(|state| matches!(state, RowState::Cached(_)))?;
+            batches.push(stored.with(&self.stage.schema, entries.columns(&present)?));
+            batches.push(self.awaiting(&rows(RowState::pending)?));
+            all.push(keys.into_iter().zip(states).collect());
         }
-        Ok((Found::Map(MapFound { entries, rows: all }), Output { batches, unknown, artifacts: None }))
+        batches.retain(|batch| !batch.is_empty());
+        let output = Output { batches, at_most: input.at_most, artifacts: None };
+        Ok((Found::Map(MapFound { entries, rows: all }), output))
     }
 
-    fn missing(&self, quarantine: &Quarantine, key: &Digest, in_flight: &mut HashSet<Digest>) -> RowState {
-        let again = self.options.retry_quarantined || self.forced();
-        match quarantine.get(key).filter(|_| !again) {
-            Some(failed) => RowState::Quarantined(failed),
-            None if in_flight.insert(*key) => RowState::Missing,
-            None => RowState::Twin,
+    fn state(
+        &self,
+        quarantine: &Quarantine,
+        key: &Digest,
+        place: Option<Place>,
+        in_flight: &mut HashSet<Digest>,
+    ) -> RowState {
+        let asked = self.options.retry_quarantined || self.forced();
+        let again = asked || self.stage.on_error == OnError::Fail;
+        match quarantine.judge(key, place) {
+            Ok(Some(place)) => RowState::Cached(place),
+            Err(failed) if !again => RowState::Quarantined(failed),
+            _ if !in_flight.insert(*key) => RowState::Twin,
+            Err(failed) => RowState::Retried(failed),
+            Ok(None) => RowState::Missing,
         }
     }
 
-    fn subset(&self, work: &dyn Subset, input: &[Batch], unknown: u64) -> Result<(Found, Output), Error> {
+    fn subset(&self, work: &dyn Subset, input: &Input) -> Result<(Found, Output), Error> {
+        if work.whole() && input.unknown > 0 {
+            return Ok((Found::Subset, Output { at_most: true, ..self.to_come(input) }));
+        }
         let mut batches = Vec::new();
         if work.whole() {
-            batches = choose(self.stage, work, &self.table_rows(input)?)?;
+            batches = choose(self.stage, work, &self.table_rows(&input.batches)?)?;
         } else {
-            for batch in input {
+            for batch in &input.batches {
+                if self.awaits(batch) {
+                    batches.push(batch.align(&self.stage.schema));
+                    continue;
+                }
                 let mut failures = Failures::default();
                 let rows = self.loader.load(batch, &self.stage.planned.consumes, &mut failures)?;
                 all_read(&self.stage.name, &failures)?;
@@ -254,25 +230,30 @@ impl Look<'_> {
                 batches.push(batch.take(&kept)?);
             }
         }
-        Ok((Found::Subset, Output { batches, unknown, artifacts: None }))
+        let at_most = input.at_most || input.unknown > 0;
+        Ok((Found::Subset, Output { batches, at_most, artifacts: None }))
     }
 
-    fn table(&self, identity: Digest, input: &[Batch], unknown: u64) -> Result<(Found, Output), Error> {
-        let mut found = TableFound { entry: None, record: None };
-        if unknown > 0 {
-            return Ok((Found::Table(found), to_come(input, unknown)));
+    fn table(&self, identity: Digest, input: &Input) -> Result<(Found, Output), Error> {
+        let mut found = TableFound { entry: None, record: None, goes_on: None };
+        if input.unknown > 0 || input.at_most {
+            return Ok((Found::Table(found), self.to_come(input)));
         }
-        let table = self.table_rows(input)?;
+        let table = self.table_rows(&input.batches)?;
         let entry = entry(identity, &table, &self.stage.planned.consumes)?;
         found.entry = Some(entry);
-        let Some(record) = TableRecord::newest(&self.state.cache, entry)?.filter(|_| !self.forced()) else {
-            return Ok((Found::Table(found), to_come(input, 0)));
+        let cache = &self.state.cache;
+        let Some(record) = TableRecord::newest(cache, entry)?.filter(|_| !self.forced()) else {
+            // A run that is forced begins anew. What cannot be read would be passed over, and so it is here.
+            let checkpoint = || Checkpoints::of_entry(cache.clone(), entry).newest(drop);
+            found.goes_on = if self.forced() { None } else { checkpoint().map(|(step, _)| step) };
+            return Ok((Found::Table(found), self.to_come(input)));
         };
-        let batches = stored(&self.state.cache, self.stage, &table, entry, &record)?;
+        let batches = stored(cache, self.stage, &table, entry, &record)?;
         let batches = batches.into_iter().map(|(batch, _)| batch).collect();
         let artifacts = Some(record.digests());
         found.record = Some(record);
-        Ok((Found::Table(found), Output { batches, unknown: 0, artifacts }))
+        Ok((Found::Table(found), Output { batches, at_most: false, artifacts }))
     }
 
     fn table_rows(&self, input: &[Batch]) -> Result<TableRows, Error> {
@@ -280,9 +261,9 @@ impl Look<'_> {
     }
 }
 
-/// The output of a stage of whose rows nothing is known yet but their number, at most.
-fn to_come(input: &[Batch], unknown: u64) -> Output {
-    Output { unknown: rows(input) + unknown, ..Output::default() }
+/// Whether a batch lacks cells that a stage consumes.
+pub(super) fn awaits(stage: &PlannedStage, batch: &Batch) -> bool {
+    stage.planned.consumes.iter().any(|column| batch.awaits(column))
 }
 
 /// What was read of the past; `None` where it is damaged, for an explanation can do without.
@@ -291,8 +272,4 @@ pub(super) fn undamaged<T>(read: Result<T, Error>) -> Result<Option<T>, Error> {
         Err(Error::Damaged { .. }) => Ok(None),
         read => read.map(Some),
     }
-}
-
-fn rows(batches: &[Batch]) -> u64 {
-    batches.iter().map(|batch| batch.len() as u64).sum()
 }

@@ -3,12 +3,14 @@
 //! Architecture invariant: a row goes downstream only once it is durable, so nothing computed later can depend on a row that
 //! a kill could lose. There is no async runtime.
 
+mod broken;
 mod calls;
 pub mod checkpoint;
 pub mod context;
 pub mod control;
 mod elsewhere;
 pub mod export;
+mod found;
 pub mod identity;
 mod limit;
 pub mod lists;
@@ -19,6 +21,7 @@ mod past;
 pub mod predict;
 pub mod quarantine;
 pub mod queue;
+mod reason;
 pub mod record;
 mod source;
 pub mod space;

@@ -1,18 +1,18 @@
 //! What did earlier runs do? Recorded runs and stored identities: the nearest earlier identity, and how much a row cost.
 
 use std::cell::OnceCell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::Value;
 
-use super::State;
 use super::identity::Identity;
 use super::record::Record;
 use super::table::TableRecord;
 use super::why::diff::{Change, Part, diff};
-use crate::cache::Cache;
+use super::{State, broken};
+use crate::cache::{Cache, live};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::plan::PlannedStage;
@@ -31,7 +31,7 @@ pub struct RunRef {
     pub stage: String,
     /// When it began: RFC 3339, UTC.
     pub start: String,
-    /// How it ended: `done`, `quarantined`, `failed`, `interrupted`, `running`.
+    /// How it ended: `done`, `quarantined`, `failed`, `interrupted`, `killed`; `running` where it has not.
     pub outcome: String,
 }
 
@@ -57,23 +57,48 @@ pub(super) struct Cost {
 /// The past of a state folder, read as far as it is asked for.
 pub(super) struct Past<'a> {
     state: &'a State,
+    /// The runs that are at work.
+    at_work: HashSet<String>,
     records: OnceCell<Vec<Record>>,
     tables: OnceCell<Vec<(Digest, TableRecord)>>,
     stored: OnceCell<HashMap<Digest, Value>>,
 }
 
 impl<'a> Past<'a> {
-    pub fn new(state: &'a State) -> Self {
-        Past { state, records: OnceCell::new(), tables: OnceCell::new(), stored: OnceCell::new() }
+    pub fn new(state: &'a State) -> Result<Self, Error> {
+        let at_work = live::runs(&state.cache)?;
+        let (records, tables, stored) = Default::default();
+        Ok(Past { state, at_work, records, tables, stored })
     }
 
-    /// The recorded runs, newest first.
+    /// The recorded runs, newest first, each with the outcome that it has as far as is known.
     pub fn records(&self) -> &[Record] {
         self.records.get_or_init(|| {
             let mut all = Record::all(&self.state.runs);
             all.reverse();
+            for record in all.iter_mut().filter(|record| !record.finished()) {
+                record.outcome = record.stands(&self.at_work).to_owned();
+                broken::complete(record);
+            }
             all
         })
+    }
+
+    /// The newest run that used an identity for that stage of that pipeline, where the stage did not come to its end in it.
+    pub fn stopped(&self, pipeline: &str, stage: &str, identity: Digest) -> Option<(RunRef, &Value)> {
+        let own = |record: &&Record| record.name == pipeline;
+        let (record, info) = self.records().iter().filter(own).find_map(|record| {
+            let info = record.stages.get(stage).filter(|info| key(info) == Some(identity))?;
+            Some((record, info))
+        })?;
+        let ended = record.finished() || info["ended"] == true;
+        (!ended).then(|| (run_ref(record, stage), info))
+    }
+
+    /// Whether a recorded run has computed something under an identity.
+    fn ran(&self, identity: Digest) -> bool {
+        let did = |info: &Value| ["misses", "hits"].iter().any(|field| info[field].as_u64() > Some(0));
+        self.newest(|_, _, info| key(info) == Some(identity) && did(info)).is_some()
     }
 
     /// The stages of recorded runs of which `wanted` is true, by record and name, newest run first.
@@ -119,8 +144,9 @@ impl<'a> Past<'a> {
         Ok(whole.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
     }
 
-    /// The earlier identity of a stage that differs least from that of now: itself where something is `stored` under it, else
-    /// one that the same stage of the same pipeline used, else one of the same kind. `lacking` artifacts are not known yet and not compared.
+    /// The earlier identity of a stage that differs least from that of now: itself where something is `stored` under it, or was;
+    /// else one that the same stage of the same pipeline used, else one of the same kind. `lacking` artifacts are not known yet
+    /// and not compared.
     pub fn nearest(
         &self,
         pipeline: &str,
@@ -129,7 +155,7 @@ impl<'a> Past<'a> {
         lacking: &[String],
         stored: bool,
     ) -> Result<Option<Nearest>, Error> {
-        if stored && lacking.is_empty() {
+        if lacking.is_empty() && (stored || self.ran(now.digest)) {
             return Ok(Some(Nearest {
                 identity: now.digest,
                 run: self.user(pipeline, &stage.name, now.digest),

@@ -178,7 +178,12 @@ impl<'a> StageRun<'a> {
         if stage.planned.work.shape() == Shape::Map {
             shared.live.uses(&identity.digest.to_string());
         }
-        shared.observer.event(&Event::StageStarted { stage: stage.name.clone(), kind: stage.kind.clone() });
+        shared.observer.event(&Event::StageStarted {
+            stage: stage.name.clone(),
+            kind: stage.kind.clone(),
+            shape: stage.planned.work.shape(),
+            key: identity.digest.to_string(),
+        });
         let context = Context {
             stage: stage.name.clone(),
             device: shared.options.device,
@@ -302,12 +307,16 @@ impl<'a> StageRun<'a> {
         });
     }
 
-    /// Tells the observers, and counts what became durable.
+    /// Tells the observers.
     pub fn tell(&self, event: Event) {
-        if let Event::RowsCommitted { bytes, .. } = &event {
-            self.tally.bytes.fetch_add(*bytes, Ordering::Relaxed);
-        }
         self.shared.observer.event(&event);
+    }
+
+    /// Counts and tells that rows became durable, in a segment of so many bytes.
+    pub fn committed(&self, rows: u64, bytes: u64) {
+        self.tally.bytes.fetch_add(bytes, Ordering::Relaxed);
+        let computing = self.shared.control.computing(self.at);
+        self.tell(Event::RowsCommitted { stage: self.stage.name.clone(), rows, bytes, computing });
     }
 
     /// Closes the stage's books.
@@ -328,6 +337,7 @@ impl<'a> StageRun<'a> {
             misses: count(&self.tally.misses),
             quarantined: count(&self.tally.quarantined),
             seconds,
+            computing: self.shared.control.computing(self.at),
         });
         Ok(())
     }

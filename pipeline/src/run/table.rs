@@ -204,7 +204,7 @@ fn store_rows(
         let keys = ids.iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
         let columns = columns.iter().map(|column| column.slice(start, length)).collect();
         let (name, bytes) = entries.commit(&Rows { keys, inputs: Vec::new(), ids, columns }, false)?;
-        stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows: length as u64, bytes });
+        stage.committed(length as u64, bytes);
         names.push(name);
     }
     Ok(names)

@@ -17,7 +17,6 @@ use crate::cache::entries::Place;
 use crate::cache::segment::Rows;
 use crate::digest::Digest;
 use crate::error::Error;
-use crate::event::Event;
 
 /// Longest that a computed row waits to become durable, where the options say nothing.
 const AGE: Duration = Duration::from_secs(2);
@@ -145,7 +144,7 @@ impl<'a> Writer<'a> {
         let stage = self.map.stage;
         let newest = std::mem::take(&mut self.newest) || self.map.forced;
         let (_, bytes) = self.map.entries.commit(&Rows { keys, inputs, ids, columns }, newest)?;
-        stage.tell(Event::RowsCommitted { stage: stage.stage.name.clone(), rows, bytes });
+        stage.committed(rows, bytes);
         Ok(())
     }
 

@@ -26,6 +26,8 @@ pub(in crate::run) struct Before {
     pub cells: Cells,
     /// Those that were stored with the very same cells, and are gone.
     pub lost: Vec<String>,
+    /// Whether a run tells which rows there were.
+    pub listed: bool,
 }
 
 /// How the rows wanted (id and key now) were computed before, under `identity` with those consumed columns.
@@ -36,17 +38,19 @@ pub(in crate::run) fn of_map(
     columns: Vec<String>,
     wanted: &HashMap<&str, Digest>,
 ) -> Result<Before, Error> {
-    let mut before = Before { cells: Cells { columns, rows: HashMap::new() }, lost: Vec::new() };
+    let cells = Cells { columns, rows: HashMap::new() };
+    let mut before = Before { cells, ..Before::default() };
     let mut known: HashMap<String, Digest> = HashMap::new();
     let mut complete = false;
     for (record, info) in past.stages(|_, info| key(info) == Some(identity)) {
         let Some(listed) = list(past.cache(), info)? else { continue };
+        before.listed = true;
         for (id, old) in listed.iter().flat_map(keys_of) {
             if wanted.contains_key(id.as_str()) {
                 known.entry(id).or_insert(old);
             }
         }
-        complete = matches!(record.outcome.as_str(), "done" | "quarantined");
+        complete = record.finished();
         if complete || known.len() == wanted.len() {
             break;
         }
@@ -58,7 +62,8 @@ pub(in crate::run) fn of_map(
         match place {
             Some(place) => found.push((id.clone(), place)),
             None if wanted.get(id.as_str()) == Some(old) => before.lost.push(id.clone()),
-            None => {}
+            // Its cells went with it: that they were others is known, in what is not.
+            None => drop(before.cells.rows.insert(id.clone(), Vec::new())),
         }
     }
     if !complete && known.len() < wanted.len() {
@@ -72,7 +77,7 @@ pub(in crate::run) fn of_map(
     before.lost.sort_unstable();
     let (ids, places): (Vec<String>, Vec<Place>) = found.into_iter().unzip();
     let inputs = undamaged(entries.inputs(&places))?.unwrap_or_default();
-    before.cells.rows = ids.into_iter().zip(inputs).collect();
+    before.cells.rows.extend(ids.into_iter().zip(inputs));
     Ok(before)
 }
 

@@ -2,14 +2,17 @@
 
 use std::collections::HashMap;
 
+use serde_json::Value;
+
 use super::diff::{Change, Part, diff};
 use super::earlier::{self, Before};
 use super::rows::{Cells, RowChanges};
+use crate::batch::Batch;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::plan::{Plan, PlannedStage};
-use crate::run::look::{Found, Looked, MapFound, RowState, TableFound};
-use crate::run::past::{Nearest, Past, key};
+use crate::run::found::{Found, Looked, MapFound, RowState, TableFound};
+use crate::run::past::{Nearest, Past, RunRef, key};
 use crate::run::record::Record;
 use crate::stage::Shape;
 
@@ -27,6 +30,8 @@ pub(in crate::run) struct Rows {
     pub changes: RowChanges,
     /// Rows that were stored as they are now, and are gone.
     pub lost: Vec<String>,
+    /// Rows that the run before was stopped short of.
+    pub left: Vec<String>,
     /// What was there before, as far as it was read.
     pub before: Cells,
 }
@@ -58,7 +63,9 @@ impl<'a> Explain<'a> {
             }
             Found::Source(_) => self.source_rows(at, nearest),
             Found::Table(_) | Found::Waiting
-                if self.stage(at).planned.work.shape() == Shape::Table && looked.unknown == 0 =>
+                if self.stage(at).planned.work.shape() == Shape::Table
+                    && looked.unknown == 0
+                    && !looked.at_most =>
             {
                 self.table_rows(at, nearest)
             }
@@ -76,6 +83,9 @@ impl<'a> Explain<'a> {
                 |(_, state): &&(Digest, RowState)| matches!(state, RowState::Missing | RowState::Twin);
             let places: Vec<u32> =
                 (0u32..).zip(rows).filter(|(_, row)| missing(row)).map(|(at, _)| at).collect();
+            if places.is_empty() {
+                continue;
+            }
             now.add(&batch.take(&places)?, consumes)?;
             wanted.extend(places.iter().map(|&row| (batch.ids().value(row as usize), rows[row as usize].0)));
         }
@@ -83,10 +93,28 @@ impl<'a> Explain<'a> {
             return Ok(Rows::default());
         }
         let identity = self.looked[at].identity.digest;
-        let Before { cells, lost } =
+        let Before { cells, mut lost, listed } =
             earlier::of_map(self.past, &found.entries, identity, consumes.clone(), &wanted)?;
         lost.iter().for_each(|id| drop(now.rows.remove(id)));
-        Ok(Rows { changes: RowChanges::between(&cells, &now), lost, before: cells })
+        let new = || now.rows.keys().filter(|id| !cells.rows.contains_key(*id)).cloned();
+        let mut left: Vec<String> = Vec::new();
+        if self.stopped(at).is_some() {
+            left.extend(new());
+        } else if !listed && found.entries.rows() == 0 {
+            // Something was stored, and nobody tells any more for which rows.
+            lost.extend(new());
+        }
+        left.iter().chain(&lost).for_each(|id| drop(now.rows.remove(id)));
+        left.sort_unstable();
+        lost.sort_unstable();
+        Ok(Rows { changes: RowChanges::between(&cells, &now), lost, left, before: cells })
+    }
+
+    /// The run that was stopped when the stage was at work on what it is to do now, and what is recorded of the stage.
+    pub fn stopped(&self, at: usize) -> Option<(RunRef, &Value)> {
+        let looked = &self.looked[at];
+        let known = looked.lacking.is_empty();
+        known.then(|| self.past.stopped(&self.plan.pipeline, &self.stage(at).name, looked.identity.digest))?
     }
 
     fn source_rows(&self, at: usize, nearest: &Nearest) -> Result<Option<Rows>, Error> {
@@ -104,10 +132,10 @@ impl<'a> Explain<'a> {
         let columns: Vec<String> =
             before.columns.iter().filter(|name| schema.field_with_name(name).is_ok()).cloned().collect();
         let mut now = Cells::default();
-        for batch in self.looked[at].output.batches() {
+        for batch in &self.looked[at].output.batches {
             now.add(batch, &columns)?;
         }
-        Ok(Some(Rows { changes: RowChanges::between(&before, &now), lost: Vec::new(), before }))
+        Ok(Some(Rows { changes: RowChanges::between(&before, &now), before, ..Rows::default() }))
     }
 
     fn table_rows(&self, at: usize, nearest: &Nearest) -> Result<Option<Rows>, Error> {
@@ -123,7 +151,7 @@ impl<'a> Explain<'a> {
         for batch in &self.looked[at].input {
             now.add(batch, &columns)?;
         }
-        Ok(Some(Rows { changes: RowChanges::between(&before, &now), lost: Vec::new(), before }))
+        Ok(Some(Rows { changes: RowChanges::between(&before, &now), before, ..Rows::default() }))
     }
 
     /// The stages before one, nearest first.
@@ -205,17 +233,39 @@ impl<'a> Explain<'a> {
         })
     }
 
-    /// The first of the stages before one that has something to compute.
+    /// How much of the work of a table is done already: the checkpoint from which it goes on, from 0 to 1.
+    pub fn done(&self, at: usize) -> f64 {
+        let Found::Table(TableFound { goes_on: Some(step), .. }) = &self.looked[at].found else { return 0.0 };
+        let stopped = self.stopped(at);
+        let total = stopped.and_then(|(_, info)| info["progress"]["total"].as_f64()).filter(|all| *all > 0.0);
+        total.map_or(0.0, |total| (*step as f64 / total).min(1.0))
+    }
+
+    /// An artifact that a stage needs, or a column that it consumes, that is still to be computed; and the stage that does so.
+    pub fn lacks(&self, at: usize) -> Option<(&'a str, usize)> {
+        if let Some(artifact) = self.looked[at].lacking.first() {
+            let provider = self.stage(at).artifacts.iter().find(|(name, _)| name == artifact);
+            return provider.map(|(name, from)| (name.as_str(), *from));
+        }
+        let awaits = |batches: &[Batch], column: &str| batches.iter().any(|batch| batch.awaits(column));
+        let consumes = self.stage(at).planned.consumes.iter().map(String::as_str);
+        consumes.filter(|column| awaits(&self.looked[at].input, column)).find_map(|column| {
+            let gives = |from: &usize| awaits(&self.looked[*from].output.batches, column);
+            Some((column, self.providers(at, column).into_iter().find(gives)?))
+        })
+    }
+
+    /// The stage upstream that lacks nothing and with which all begins that is to be computed before a stage is.
     pub fn waits_for(&self, at: usize) -> Option<usize> {
-        let pending = |&stage: &usize| match &self.looked[stage].found {
-            Found::Waiting => true,
-            Found::Table(found) => found.record.is_none() && self.looked[stage].unknown == 0,
-            Found::Map(found) => {
-                found.rows.iter().flatten().any(|(_, state)| matches!(state, RowState::Missing))
-            }
-            Found::Source(_) | Found::Subset => false,
+        let chooses = |&stage: &usize| {
+            self.stage(stage).planned.work.shape() == Shape::Subset && self.looked[stage].unknown > 0
         };
-        self.upstream(at).into_iter().rev().find(pending)
+        let lacks = |at: usize| self.lacks(at).map(|(_, from)| from);
+        let mut first = lacks(at).or_else(|| lacks(self.upstream(at).into_iter().find(chooses)?))?;
+        while let Some(from) = lacks(first) {
+            first = from;
+        }
+        Some(first)
     }
 }
 

@@ -12,9 +12,11 @@ mod values;
 
 use serde::Serialize;
 
-use super::look::{Found, RowState, look, only_looking};
+use super::found::{Found, RowState};
+use super::look::{look, only_looking};
 use super::past::{Nearest, Past, RunRef, key};
-use super::predict::{Forecast, forecast};
+use super::predict::{Forecast, forecasts};
+use super::reason::{count, ended};
 use super::record::Record;
 use super::{Options, State};
 use crate::batch::Loader;
@@ -37,8 +39,10 @@ pub struct Why {
     pub shape: Shape,
     /// What a run would do with it.
     pub forecast: Forecast,
-    /// Rows that leave it, as far as can be known.
+    /// Rows that leave it, or at most so many: see [`leaving_at_most`](Self::leaving_at_most).
     pub leaving: u64,
+    /// Whether fewer rows may leave it: it, or a stage before it, cannot choose yet.
+    pub leaving_at_most: bool,
     /// The nearest earlier run; none where there is none, or no record of it.
     pub against: Option<RunRef>,
     /// Whether the cache knows an earlier identity, recorded or not.
@@ -69,7 +73,7 @@ pub fn why(
         at.ok_or_else(|| Error::NotFound(format!("pipeline `{}` has no stage `{stage}`", plan.pipeline)))?;
     only_looking(state, |state| {
         let looked = look(plan, registry, state, options)?;
-        let past = Past::new(state);
+        let past = Past::new(state)?;
         let explain = Explain { plan, looked: &looked, past: &past };
         let loader = Loader::new(registry.clone(), state.files.clone());
         explained(&explain, &loader, options, at, row)
@@ -89,7 +93,7 @@ fn explained(
         Some(nearest) => explain.rows(at, nearest)?,
         None => None,
     };
-    let mut notes = Vec::new();
+    let mut notes = stopped(explain, at, rows.as_ref());
     if let Some(nearest) = &nearest {
         because(explain, at, nearest, rows.as_ref(), &mut notes)?;
         spread(explain, at, &mut notes)?;
@@ -101,8 +105,9 @@ fn explained(
     Ok(Why {
         pipeline: plan.pipeline.clone(),
         shape: plan.stages[at].planned.work.shape(),
-        forecast: forecast(explain, at, options)?,
+        forecast: forecasts(explain, options, at + 1)?.swap_remove(at),
         leaving: looked[at].output.rows(),
+        leaving_at_most: looked[at].output.at_most,
         known: nearest.is_some(),
         against: nearest.as_ref().and_then(|nearest| nearest.run.clone()),
         changes: nearest.map(|nearest| nearest.changes).unwrap_or_default(),
@@ -145,17 +150,29 @@ fn because(
         }
     }
     if let Some(rows) = rows.filter(|rows| !rows.lost.is_empty()) {
-        let few = rows.lost.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
-        notes.push(format!("stored before and gone from the cache: {} ({few})", count(rows.lost.len())));
+        notes.push(format!("stored before and gone from the cache: {}", named(&rows.lost)));
     }
     if looked.unknown > 0 {
         let after = explain.waits_for(at).map(|stage| format!(" after `{}`", explain.stage(stage).name));
-        let rows = count(looked.unknown as usize);
+        let rows = count(looked.unknown);
         notes.push(format!("not known before they are computed: {rows}{}", after.unwrap_or_default()));
     }
-    let broken = nearest.run.as_ref().filter(|run| matches!(&*run.outcome, "interrupted" | "failed"));
-    notes.extend(broken.map(|run| format!("run `{}` ended before its end: {}", run.run, run.outcome)));
     Ok(())
+}
+
+/// How far the run came that was stopped in the midst of what the stage is to do now.
+fn stopped(explain: &Explain, at: usize, rows: Option<&explain::Rows>) -> Vec<String> {
+    let Some((run, _)) = explain.stopped(at) else { return Vec::new() };
+    let left = rows.map(|rows| &rows.left).filter(|left| !left.is_empty());
+    let left = left.map_or(String::new(), |left| format!(", and left {}", named(left)));
+    vec![format!("{} before the stage had come to its end{left}", ended(&run))]
+}
+
+/// "2 rows (`a`, `b`)", the first few by name.
+fn named(ids: &[String]) -> String {
+    let few = ids.iter().take(5).map(|id| format!("`{id}`")).collect::<Vec<_>>().join(", ");
+    let more = if ids.len() > 5 { ", ..." } else { "" };
+    format!("{} ({few}{more})", count(ids.len() as u64))
 }
 
 /// Says where a change upstream stopped: everything is there, although stages before this one changed since it computed.
@@ -201,8 +218,4 @@ fn computed_by<'a>(explain: &'a Explain, at: usize) -> Option<&'a Record> {
             && (entries.is_none() || info["entries"].as_str() == entries.as_deref())
     });
     found.map(|(record, _)| record)
-}
-
-fn count(rows: usize) -> String {
-    if rows == 1 { "1 row".into() } else { format!("{rows} rows") }
 }

@@ -13,9 +13,12 @@ use crate::batch::{Batch, Loader};
 use crate::cache::entries::{Entries, Place};
 use crate::digest::Digest;
 use crate::error::Error;
+use crate::run::found::{Found, MapFound, RowState};
 use crate::run::identity::inputs;
-use crate::run::look::{Found, MapFound, RowState, undamaged};
+use crate::run::look::{awaits, undamaged};
 use crate::run::past::{Nearest, RunRef, run_ref};
+use crate::run::quarantine::Failed;
+use crate::run::reason::ended;
 use crate::stage::Shape;
 
 /// Ids that are suggested for one that does not exist.
@@ -63,14 +66,16 @@ pub(super) fn explain(
     nearest: Option<&Nearest>,
     loader: &Loader,
 ) -> Result<RowWhy, Error> {
-    if let Some((batch, row)) = find(arriving(explain, at), id) {
-        let row = Row { explain, at, id, loader, place: (batch, row) };
-        return row.why(nearest);
+    let known = |stage: usize, (batch, _): &(&Batch, u32)| !awaits(explain.stage(stage), batch);
+    if let Some(place) = find(arriving(explain, at), id).filter(|place| known(at, place)) {
+        return Row { explain, at, id, loader, place }.why(nearest);
     }
-    for stage in explain.upstream(at) {
-        if let Some((batch, row)) = find(&explain.looked[stage].input, id) {
-            let nearest = explain.nearest(stage)?;
-            return Row { explain, at: stage, id, loader, place: (batch, row) }.why(nearest.as_ref());
+    for stage in explain.waits_for(at).into_iter().chain(explain.upstream(at)) {
+        if let Some(place) = find(&explain.looked[stage].input, id).filter(|place| known(stage, place)) {
+            let row = Row { explain, at: stage, id, loader, place };
+            if row.held() {
+                return row.why(explain.nearest(stage)?.as_ref());
+            }
         }
         if let Found::Source(failed) = &explain.looked[stage].found
             && let Some((_, error)) = failed.iter().find(|(failed, _)| failed == id)
@@ -85,7 +90,7 @@ pub(super) fn explain(
 /// The rows that a stage decides about.
 fn arriving<'a>(explain: &'a Explain, at: usize) -> &'a [Batch] {
     match explain.stage(at).planned.work.shape() {
-        Shape::Source => explain.looked[at].output.batches(),
+        Shape::Source => &explain.looked[at].output.batches,
         _ => &explain.looked[at].input,
     }
 }
@@ -125,10 +130,24 @@ impl Row<'_> {
                 Ok(self.plain("waiting", format!("waits for `{artifact}`, which is to be computed first")))
             }
             Found::Subset => {
-                let kept = find(looked.output.batches(), self.id).is_some();
+                let kept = find(&looked.output.batches, self.id).is_some();
                 let (state, words) = if kept { ("kept", "is kept") } else { ("left out", "is left out") };
                 Ok(self.plain(state, format!("{words} by `{}`, which chooses at every run", self.name())))
             }
+        }
+    }
+
+    /// Whether the row does not leave the stage as it will once all is computed.
+    fn held(&self) -> bool {
+        let looked = &self.explain.looked[self.at];
+        match &looked.found {
+            Found::Map(found) => {
+                self.state(found).is_some_and(|(_, state)| !matches!(state, RowState::Cached(_)))
+            }
+            Found::Table(found) => found.record.is_none(),
+            Found::Subset => find(&looked.output.batches, self.id).is_none(),
+            Found::Waiting => true,
+            Found::Source(_) => false,
         }
     }
 
@@ -147,12 +166,12 @@ impl Row<'_> {
         match state {
             RowState::Cached(place) => self.cached(&found.entries, *place),
             RowState::Quarantined(failed) => {
-                let times = if failed.attempts == 1 { "once" } else { &format!("{} times", failed.attempts) };
-                let sentence = format!(
-                    "is in quarantine, tried {times}: {}; `--retry-quarantined` tries it again",
-                    failed.error
-                );
+                let sentence =
+                    format!("is in quarantine, {}; `--retry-quarantined` tries it again", tried(failed));
                 Ok(self.plain("quarantined", sentence))
+            }
+            RowState::Retried(failed) => {
+                Ok(self.plain("compute", format!("is to be computed again: {}", tried(failed))))
             }
             RowState::Twin => {
                 let sentence = "has the same input as another row, with which it is computed".to_owned();
@@ -196,8 +215,11 @@ impl Row<'_> {
     }
 
     fn missing(&self, found: &MapFound, key: Digest, nearest: Option<&Nearest>) -> Result<RowWhy, Error> {
+        let stopped = self.explain.stopped(self.at).map(|(run, _)| ended(&run));
         let Some(nearest) = nearest else {
-            return Ok(self.plain("compute", "is to be computed: the stage never ran before".into()));
+            let why = stopped.map(|run| format!("{run} before it came to it"));
+            let why = why.unwrap_or_else(|| "the stage never ran before".into());
+            return Ok(self.plain("compute", format!("is to be computed: {why}")));
         };
         let now = self.explain.looked[self.at].identity.digest;
         let wanted: HashMap<&str, Digest> = [(self.id, key)].into();
@@ -211,15 +233,20 @@ impl Row<'_> {
             earlier::of_map(past, &entries, nearest.identity, columns.unwrap_or_default(), &wanted)?
         };
         let cells = self.cells(&before.cells)?;
-        let reason = match (before.cells.rows.contains_key(self.id), cells.as_slice()) {
+        let before_it = stopped.filter(|_| nearest.changes.is_empty());
+        let reason = match (before.cells.rows.contains_key(self.id), cells.as_slice(), before_it) {
             _ if !before.lost.is_empty() => {
                 "it was stored with the same input and is gone from the cache".into()
             }
-            (false, _) if nearest.changes.is_empty() => "the row is new".into(),
-            (false, _) => "the row is new, and so are the options or what they depend on".into(),
-            (true, []) if nearest.changes.is_empty() => "its input changed".into(),
-            (true, []) => "its input is the same, but the stage's identity changed".into(),
-            (true, cells) => format!("changed in {}", names(cells)),
+            (false, _, Some(run)) => format!("{run} before it came to it"),
+            (false, ..) if nearest.changes.is_empty() && !before.listed && found.entries.rows() == 0 => {
+                "what was stored before is gone from the cache".into()
+            }
+            (false, ..) if nearest.changes.is_empty() => "the row is new".into(),
+            (false, ..) => "the row is new, and so are the options or what they depend on".into(),
+            (true, [], _) if nearest.changes.is_empty() => "its input changed".into(),
+            (true, [], _) => "its input is the same, but the stage's identity changed".into(),
+            (true, cells, _) => format!("changed in {}", names(cells)),
         };
         Ok(RowWhy { cells, ..self.plain("compute", format!("is to be computed: {reason}")) })
     }
@@ -244,7 +271,8 @@ impl Row<'_> {
     fn cells(&self, before: &Cells) -> Result<Vec<Cell>, Error> {
         let (batch, row) = self.place;
         let mut cells = Vec::new();
-        for column in before.columns.iter().filter(|name| batch.schema().field_with_name(name).is_ok()) {
+        let known = |name: &&String| batch.schema().field_with_name(name).is_ok() && !batch.awaits(name);
+        for column in before.columns.iter().filter(known) {
             let Some(old) = before.cell(self.id, column) else { continue };
             let new = inputs(batch, std::slice::from_ref(column))?[row as usize];
             if old == new {
@@ -264,6 +292,14 @@ impl Row<'_> {
     }
 }
 
+/// "tried twice: why it failed".
+fn tried(failed: &Failed) -> String {
+    match failed.attempts {
+        1 => format!("tried once: {}", failed.error),
+        times => format!("tried {times} times: {}", failed.error),
+    }
+}
+
 fn names(cells: &[Cell]) -> String {
     cells.iter().map(|cell| format!("`{}`", cell.column)).collect::<Vec<_>>().join(" and ")
 }
@@ -272,7 +308,7 @@ fn names(cells: &[Cell]) -> String {
 fn unknown(explain: &Explain, at: usize, id: &str) -> Error {
     let stages = explain.upstream(at).into_iter().chain([at]);
     let sources = stages.filter(|&stage| explain.stage(stage).planned.work.shape() == Shape::Source);
-    let batches = sources.flat_map(|stage| explain.looked[stage].output.batches());
+    let batches = sources.flat_map(|stage| &explain.looked[stage].output.batches);
     let mut near: Vec<(usize, &str)> = batches
         .flat_map(|batch| batch.ids().iter().flatten())
         .filter(|known| known.len().abs_diff(id.len()) <= id.len().max(8))
