@@ -45,6 +45,8 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
         let mut child = project.start(&[], progressed(stage, rows));
         signal(&child, "-KILL");
         child.wait().unwrap();
+        let plan = project.run(&["plan"]).expect(0, &[]).stdout;
+        assert!(plan.contains("was killed") && !plan.contains("added"), "after a kill in {stage}\n{plan}");
     }
     project.run(&["run", "-q"]).expect(0, &[]);
     assert!(project.number("perceive", "hits") > 0, "rows before the kills are still there");
@@ -83,6 +85,8 @@ fn a_killed_training_goes_on_from_its_checkpoint() {
         if checkpoints(&project) == 0 {
             continue;
         }
+        let plan = project.run(&[&["plan"], &args[..]].concat()).expect(0, &[]).stdout;
+        assert!(plan.contains(" was killed; goes on after "), "{plan}");
         project.run(&whole).expect(0, &[]);
         assert!(resumed_after(&project) > Some(0), "it began anew");
         assert_eq!(checkpoints(&project), 0);

@@ -251,10 +251,10 @@ fn rows_to_come_name_what_they_come_of() {
     let forecasts = bench.forecast(&chain(&rows, "?"));
     let option = "`options.suffix` \"\" -> \"?\"";
     assert_eq!(said(&forecasts[1]), (option, None));
-    let needs = format!("needs `big` of `up`: {option}");
-    assert_eq!(said(&forecasts[2]), ("2 rows to come after `up`", Some(needs.as_str())));
-    let needs = format!("needs `bigger` of `again` after `up`: {option}");
-    assert_eq!(said(&forecasts[3]), ("2 rows to come after `up`", Some(needs.as_str())));
+    let cause = format!("`big` of `up`: {option}");
+    assert_eq!(said(&forecasts[2]), ("2 rows to come after `up`", Some(cause.as_str())));
+    let cause = format!("`bigger` of `again`, from `up`: {option}");
+    assert_eq!(said(&forecasts[3]), ("2 rows to come after `up`", Some(cause.as_str())));
     let unknown: Vec<u64> = forecasts.iter().map(|forecast| forecast.unknown).collect();
     assert_eq!(unknown, [0, 0, 2, 1], "of what is to come nobody knows whether it is stored");
     // Once `up` has run, its output tells `again` apart; the cause is still upstream.
@@ -311,7 +311,7 @@ fn a_subset_that_cannot_choose_yet_gives_an_upper_bound() {
     );
     let unknown = bench.forecast(&rows("value"));
     assert_eq!((unknown[2].at_most, unknown[3].at_most, unknown[3].rows), (false, true, 3));
-    assert_eq!(unknown[2].cause.as_deref(), Some("needs `value` of `up`: never run before"));
+    assert_eq!(unknown[2].cause.as_deref(), Some("`value` of `up`: never run before"));
     let why = bench.why(&rows("value"), "keep", None);
     assert_eq!((why.leaving, why.leaving_at_most), (3, true));
 }

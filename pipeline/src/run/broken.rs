@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::time::UNIX_EPOCH;
 
 use serde_json::{Value, json};
 
@@ -19,8 +20,16 @@ struct Told {
     computing: (f64, f64),
     /// What the stage said of itself when it came to its end.
     end: Option<Value>,
-    /// How far the work had come, in units of its own: done, total, unit.
-    progress: Value,
+    /// How far the work had come, in units of its own.
+    progress: Option<Progress>,
+}
+
+/// How far the work of a stage had come, in units of its own such as epochs.
+struct Progress {
+    /// When it was first told in this attempt, in seconds since 1970, and the units done by then.
+    first: (f64, f64),
+    last: (f64, f64),
+    event: Value,
 }
 
 /// Completes the record of a run that did not come to its end: each stage's `ended` and `progress`, and all that is known of
@@ -35,10 +44,10 @@ pub(super) fn complete(record: &mut Record) {
         }
     }
     for (name, told) in stages.into_iter().filter(|(_, told)| told.key.is_string()) {
-        let (ended, progress) = (told.end.is_some(), told.progress.clone());
+        let (ended, progress) = (told.end.is_some(), told.progress.as_ref().map(Progress::info));
         let info = record.stages.entry(name).or_insert_with(|| told.info());
         info["ended"] = ended.into();
-        info["progress"] = progress;
+        info["progress"] = progress.into();
     }
 }
 
@@ -50,6 +59,7 @@ impl Told {
                 self.shape = event["shape"].clone();
                 self.key = event["key"].clone();
                 self.end = None;
+                self.progress = None;
                 self.computing = (self.computing.0 + self.computing.1, 0.0);
             }
             Some("rows_committed") => {
@@ -62,8 +72,10 @@ impl Told {
                 self.end = Some(event.clone());
             }
             Some("progress") if event["unit"] != "rows" => {
-                self.progress =
-                    json!({ "done": event["done"], "total": event["total"], "unit": event["unit"] });
+                if let Some(now) = seconds(event).zip(event["done"].as_f64()) {
+                    let first = self.progress.as_ref().map_or(now, |progress| progress.first);
+                    self.progress = Some(Progress { first, last: now, event: event.clone() });
+                }
             }
             _ => {}
         }
@@ -90,4 +102,19 @@ impl Told {
         }
         info
     }
+}
+
+impl Progress {
+    /// What is done, of how many of which unit, and the seconds that one took (none before a second one was told).
+    fn info(&self) -> Value {
+        let ((began, from), (now, done)) = (self.first, self.last);
+        let each = (done > from).then(|| (now - began).max(0.0) / (done - from));
+        json!({ "done": done, "total": self.event["total"], "unit": self.event["unit"], "seconds": each })
+    }
+}
+
+/// When an event was told, in seconds since 1970.
+fn seconds(event: &Value) -> Option<f64> {
+    let time = humantime::parse_rfc3339(event["ts"].as_str()?).ok()?;
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs_f64())
 }

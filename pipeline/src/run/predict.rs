@@ -88,8 +88,8 @@ fn cost(explain: &Explain, at: usize, forecast: &Forecast) -> Cost {
         return Cost { seconds: Some(0.0), bytes: Some(0.0) };
     }
     let row = explain.past.cost(stage, looked.lacking.is_empty().then_some(looked.identity.digest));
-    let left = rows * (1.0 - explain.done(at));
-    Cost { seconds: row.seconds.map(|seconds| seconds * left), bytes: row.bytes.map(|bytes| bytes * rows) }
+    let seconds = explain.rest(at).or(row.seconds.map(|seconds| seconds * rows));
+    Cost { seconds, bytes: row.bytes.map(|bytes| bytes * rows) }
 }
 
 fn counts(explain: &Explain, at: usize) -> Forecast {

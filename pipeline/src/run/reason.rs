@@ -123,10 +123,10 @@ impl Pending<'_> {
         } else if let Some(rows) = rows {
             words.extend(self.rows(rows)?);
         }
-        words.extend(waits(explain, at));
-        if words.is_empty() && self.now.retried < self.now.compute {
+        if words.is_empty() && self.now.compute > self.now.unknown + self.now.retried {
             words.push(self.unknown(known)?.to_owned());
         }
+        words.extend(waits(explain, at));
         Ok(words)
     }
 
@@ -248,8 +248,8 @@ fn upstream(explain: &Explain, at: usize, before: &[Forecast]) -> Option<String>
     let root = explain.waits_for(at)?;
     let (provider, why) = (&explain.stage(from).name, &before.get(root)?.reason);
     Some(match root == from {
-        true => format!("needs `{name}` of `{provider}`: {why}"),
-        false => format!("needs `{name}` of `{provider}` after `{}`: {why}", explain.stage(root).name),
+        true => format!("`{name}` of `{provider}`: {why}"),
+        false => format!("`{name}` of `{provider}`, from `{}`: {why}", explain.stage(root).name),
     })
 }
 

@@ -233,12 +233,12 @@ impl<'a> Explain<'a> {
         })
     }
 
-    /// How much of the work of a table is done already: the checkpoint from which it goes on, from 0 to 1.
-    pub fn done(&self, at: usize) -> f64 {
-        let Found::Table(TableFound { goes_on: Some(step), .. }) = &self.looked[at].found else { return 0.0 };
-        let stopped = self.stopped(at);
-        let total = stopped.and_then(|(_, info)| info["progress"]["total"].as_f64()).filter(|all| *all > 0.0);
-        total.map_or(0.0, |total| (*step as f64 / total).min(1.0))
+    /// Seconds that are left of the work of a table, at the pace of the run that was stopped in it.
+    pub fn rest(&self, at: usize) -> Option<f64> {
+        let Found::Table(TableFound { goes_on, .. }) = &self.looked[at].found else { return None };
+        let (_, info) = self.stopped(at)?;
+        let (total, each) = (info["progress"]["total"].as_f64()?, info["progress"]["seconds"].as_f64()?);
+        Some((total - goes_on.unwrap_or_default() as f64).max(0.0) * each)
     }
 
     /// An artifact that a stage needs, or a column that it consumes, that is still to be computed; and the stage that does so.
