@@ -196,12 +196,12 @@ impl Batch {
     }
 
     /// The same rows with columns that are still to be computed.
-    pub(crate) fn awaiting(&self, schema: &SchemaRef, added: &[FieldRef]) -> Batch {
+    pub(crate) fn lacking(&self, schema: &SchemaRef, added: &[FieldRef]) -> Batch {
         self.with(schema, added.iter().map(|field| (field.name().as_str(), Column::Awaited)).collect())
     }
 
     /// Whether the cells of a column are still to be computed.
-    pub(crate) fn awaits(&self, name: &str) -> bool {
+    pub(crate) fn lacks(&self, name: &str) -> bool {
         self.position(name).is_some_and(|at| matches!(self.columns[at], Column::Awaited))
     }
 

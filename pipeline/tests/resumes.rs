@@ -198,15 +198,16 @@ fn what_was_removed_or_damaged_is_not_called_never_run() {
     let policy = Policy { older_than: None, max_size: Some(0), dry_run: false };
     gc(&bench.state(), &policy).unwrap();
     let forecast = bench.forecast(&rows);
-    assert_eq!(forecast[1].reason, "2 stored before and gone");
+    let gone = Some("removed by `cache gc`, or deleted");
+    assert_eq!(said(&forecast[1]), ("2 stored before and gone", gone));
     bench.run(&rows[..3]);
-    assert_eq!(bench.forecast(&rows)[3].reason, "its result was stored before and is gone");
+    assert_eq!(said(&bench.forecast(&rows)[3]), ("its result was stored before and is gone", gone));
     bench.run(&rows);
     for file in files(&bench.cached(&record, "up"), "parquet") {
         fs::write(file, "no segment").unwrap();
     }
     let damaged = bench.forecast(&rows);
-    assert_eq!(damaged[1].reason, "2 stored before and found damaged");
+    assert_eq!(said(&damaged[1]), ("2 stored before and found damaged", None));
     assert_eq!(counts(&damaged[1]), [0, 2, 0, 0]);
 }
 

@@ -94,23 +94,23 @@ impl Look<'_> {
         let batches: Vec<Batch> = outputs()
             .flat_map(|output| output.batches.iter().map(|batch| batch.align(&self.stage.input_schema)))
             .collect();
-        let unknown = batches.iter().filter(|batch| self.awaits(batch)).map(|batch| batch.len() as u64).sum();
+        let unknown = batches.iter().filter(|batch| self.lacks(batch)).map(|batch| batch.len() as u64).sum();
         Input { batches, unknown, at_most: outputs().any(|output| output.at_most) }
     }
 
     /// Whether a batch lacks cells that the stage consumes.
-    fn awaits(&self, batch: &Batch) -> bool {
-        awaits(self.stage, batch)
+    fn lacks(&self, batch: &Batch) -> bool {
+        lacks(self.stage, batch)
     }
 
     /// The output of a stage that is still to compute: the rows that reach it, its own columns awaited.
     fn to_come(&self, input: &Input) -> Output {
-        let batches = input.batches.iter().map(|batch| self.awaiting(batch)).collect();
+        let batches = input.batches.iter().map(|batch| self.lacking(batch)).collect();
         Output { batches, at_most: input.at_most, artifacts: None }
     }
 
-    fn awaiting(&self, batch: &Batch) -> Batch {
-        batch.awaiting(&self.stage.schema, &self.stage.planned.adds)
+    fn lacking(&self, batch: &Batch) -> Batch {
+        batch.lacking(&self.stage.schema, &self.stage.planned.adds)
     }
 
     /// The artifacts that it needs as far as they are made, and the names of the others.
@@ -161,8 +161,8 @@ impl Look<'_> {
         let mut batches = Vec::new();
         let mut in_flight = HashSet::new();
         for batch in &input.batches {
-            if self.awaits(batch) {
-                batches.push(self.awaiting(batch));
+            if self.lacks(batch) {
+                batches.push(self.lacking(batch));
                 all.push(Vec::new());
                 continue;
             }
@@ -184,7 +184,7 @@ impl Look<'_> {
             let present: Arc<[_]> = states.iter().filter_map(place).collect();
             let stored = rows(|state| matches!(state, RowState::Cached(_)))?;
             batches.push(stored.with(&self.stage.schema, entries.columns(&present)?));
-            batches.push(self.awaiting(&rows(RowState::pending)?));
+            batches.push(self.lacking(&rows(RowState::pending)?));
             all.push(keys.into_iter().zip(states).collect());
         }
         batches.retain(|batch| !batch.is_empty());
@@ -219,7 +219,7 @@ impl Look<'_> {
             batches = choose(self.stage, work, &self.table_rows(&input.batches)?)?;
         } else {
             for batch in &input.batches {
-                if self.awaits(batch) {
+                if self.lacks(batch) {
                     batches.push(batch.align(&self.stage.schema));
                     continue;
                 }
@@ -262,8 +262,8 @@ impl Look<'_> {
 }
 
 /// Whether a batch lacks cells that a stage consumes.
-pub(super) fn awaits(stage: &PlannedStage, batch: &Batch) -> bool {
-    stage.planned.consumes.iter().any(|column| batch.awaits(column))
+pub(super) fn lacks(stage: &PlannedStage, batch: &Batch) -> bool {
+    stage.planned.consumes.iter().any(|column| batch.lacks(column))
 }
 
 /// What was read of the past; `None` where it is damaged, for an explanation can do without.

@@ -8,6 +8,7 @@ use super::past::{Nearest, RunRef};
 use super::predict::Forecast;
 use super::why::diff::Part;
 use super::why::explain::{Explain, Rows, summary};
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::plan::OnError;
 use crate::stage::Shape;
@@ -114,12 +115,9 @@ impl Pending<'_> {
                 provider.map_or(String::new(), |(_, from)| format!(" by `{}`", explain.stage(*from).name));
             return Ok(vec![format!("needs `{artifact}`, which is computed first{by}")]);
         }
-        if let Some(entry) = self.gone() {
-            let harmed = harmed(explain, &[format!("v1/tables/{entry}"), format!("v1/rows/{entry}")])?;
-            words.push(format!(
-                "its result {}",
-                if harmed { "was damaged" } else { "was stored before and is gone" }
-            ));
+        if self.gone() {
+            let how = if self.harmed()? { "was damaged" } else { "was stored before and is gone" };
+            words.push(format!("its result {how}"));
         } else if let Some(rows) = rows {
             words.extend(self.rows(rows)?);
         }
@@ -140,23 +138,38 @@ impl Pending<'_> {
             words.push(format!("{left} of {all} rows left: {}", ended(&run)));
         }
         if !rows.lost.is_empty() {
-            let identity = self.explain.looked[self.at].identity.digest;
-            let harmed = harmed(self.explain, &[format!("v1/rows/{identity}")])?;
-            let why = if harmed { "found damaged" } else { "gone" };
+            let why = if self.harmed()? { "found damaged" } else { "gone" };
             words.push(format!("{} stored before and {why}", rows.lost.len()));
         }
         Ok(words)
     }
 
-    /// The name of the table's result, where a run had it.
-    fn gone(&self) -> Option<String> {
-        let Found::Table(TableFound { entry: Some(entry), .. }) = &self.explain.looked[self.at].found else {
-            return None;
-        };
+    /// Whether a run had the table's result.
+    fn gone(&self) -> bool {
+        let Some(entry) = self.entry() else { return false };
         let folder = format!("v1/rows/{entry}");
         let had = |info: &Value| ["hits", "misses"].iter().any(|field| info[field].as_u64() > Some(0));
-        let found = self.explain.past.newest(|_, _, info| info["entries"] == *folder && had(info));
-        found.map(|_| entry.to_string())
+        self.explain.past.newest(|_, _, info| info["entries"] == *folder && had(info)).is_some()
+    }
+
+    /// Whether what was stored was found damaged.
+    fn harmed(&self) -> Result<bool, Error> {
+        let cache = self.explain.past.cache();
+        match self.entry() {
+            None => cache.harmed(&format!("v1/rows/{}", self.explain.looked[self.at].identity.digest)),
+            Some(entry) => {
+                Ok(cache.harmed(&format!("v1/tables/{entry}"))?
+                    || cache.harmed(&format!("v1/rows/{entry}"))?)
+            }
+        }
+    }
+
+    /// The name of the table's result.
+    fn entry(&self) -> Option<Digest> {
+        match &self.explain.looked[self.at].found {
+            Found::Table(found) => found.entry,
+            _ => None,
+        }
     }
 
     /// Where nothing is left to compare with.
@@ -177,6 +190,9 @@ impl Pending<'_> {
     fn cause(&self, nearest: &Nearest, rows: Option<&Rows>) -> Result<Option<String>, Error> {
         if let Some(stopped) = self.stopped().filter(|_| rows.is_none_or(|rows| rows.left.is_empty())) {
             return Ok(Some(stopped));
+        }
+        if (rows.is_some_and(|rows| !rows.lost.is_empty()) || self.gone()) && !self.harmed()? {
+            return Ok(Some("removed by `cache gc`, or deleted".into()));
         }
         let record = nearest.run.as_ref().and_then(|run| self.explain.past.record(&run.run));
         let Some(record) = record else { return Ok(None) };
@@ -262,15 +278,6 @@ pub(super) fn ended(run: &RunRef) -> String {
         _ => "failed",
     };
     format!("run `{}` {how}", run.run)
-}
-
-fn harmed(explain: &Explain, folders: &[String]) -> Result<bool, Error> {
-    for folder in folders {
-        if explain.past.cache().harmed(folder)? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
 }
 
 /// "1 row", "2 rows".

@@ -247,10 +247,10 @@ impl<'a> Explain<'a> {
             let provider = self.stage(at).artifacts.iter().find(|(name, _)| name == artifact);
             return provider.map(|(name, from)| (name.as_str(), *from));
         }
-        let awaits = |batches: &[Batch], column: &str| batches.iter().any(|batch| batch.awaits(column));
+        let lacks = |batches: &[Batch], column: &str| batches.iter().any(|batch| batch.lacks(column));
         let consumes = self.stage(at).planned.consumes.iter().map(String::as_str);
-        consumes.filter(|column| awaits(&self.looked[at].input, column)).find_map(|column| {
-            let gives = |from: &usize| awaits(&self.looked[*from].output.batches, column);
+        consumes.filter(|column| lacks(&self.looked[at].input, column)).find_map(|column| {
+            let gives = |from: &usize| lacks(&self.looked[*from].output.batches, column);
             Some((column, self.providers(at, column).into_iter().find(gives)?))
         })
     }

@@ -15,7 +15,7 @@ use crate::digest::Digest;
 use crate::error::Error;
 use crate::run::found::{Found, MapFound, RowState};
 use crate::run::identity::inputs;
-use crate::run::look::{awaits, undamaged};
+use crate::run::look::{lacks, undamaged};
 use crate::run::past::{Nearest, RunRef, run_ref};
 use crate::run::quarantine::Failed;
 use crate::run::reason::ended;
@@ -66,7 +66,7 @@ pub(super) fn explain(
     nearest: Option<&Nearest>,
     loader: &Loader,
 ) -> Result<RowWhy, Error> {
-    let known = |stage: usize, (batch, _): &(&Batch, u32)| !awaits(explain.stage(stage), batch);
+    let known = |stage: usize, (batch, _): &(&Batch, u32)| !lacks(explain.stage(stage), batch);
     if let Some(place) = find(arriving(explain, at), id).filter(|place| known(at, place)) {
         return Row { explain, at, id, loader, place }.why(nearest);
     }
@@ -271,7 +271,7 @@ impl Row<'_> {
     fn cells(&self, before: &Cells) -> Result<Vec<Cell>, Error> {
         let (batch, row) = self.place;
         let mut cells = Vec::new();
-        let known = |name: &&String| batch.schema().field_with_name(name).is_ok() && !batch.awaits(name);
+        let known = |name: &&String| batch.schema().field_with_name(name).is_ok() && !batch.lacks(name);
         for column in before.columns.iter().filter(known) {
             let Some(old) = before.cell(self.id, column) else { continue };
             let new = inputs(batch, std::slice::from_ref(column))?[row as usize];

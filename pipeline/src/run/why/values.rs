@@ -21,7 +21,7 @@ const SEARCHED: usize = 20;
 /// The value of a cell in words; `None` where it is large, or read through a link.
 pub(super) fn now(loader: &Loader, batch: &Batch, row: u32, column: &str) -> Result<Option<String>, Error> {
     let light = batch.schema().field_with_name(column).is_ok_and(|field| link_of(field).is_none());
-    if !light || batch.awaits(column) {
+    if !light || batch.lacks(column) {
         return Ok(None);
     }
     let rows = loader.load(&batch.take(&[row])?, &[column.to_owned()], &mut Failures::default());
