@@ -234,6 +234,9 @@ fn quarantine_is_counted_apart_and_tried_again_when_asked() {
         ("1 row tried again: in quarantine", [2, 1, 0, 0])
     );
     assert_eq!(forecast.retried, 1);
+    let equal = chain(&["a=bad", "e=bad", "b=two"], "");
+    let words = "1 row tried again: in quarantine, 1 row the same as another one";
+    assert_eq!(bench.ask(&bench.plan(&equal), &retry)[1].reason, words);
     // Where nothing is set aside, a run tries it again as well.
     let mut strict = bench.plan(&some);
     strict.stages[1].on_error = OnError::Fail;

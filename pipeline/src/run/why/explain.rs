@@ -79,8 +79,8 @@ impl<'a> Explain<'a> {
         let mut wanted: HashMap<&str, Digest> = HashMap::new();
         let consumes = &self.stage(at).planned.consumes;
         for (batch, rows) in self.looked[at].input.iter().zip(&found.rows) {
-            let missing =
-                |(_, state): &&(Digest, RowState)| matches!(state, RowState::Missing | RowState::Twin);
+            // One that is the same as another is told of with that one.
+            let missing = |(_, state): &&(Digest, RowState)| matches!(state, RowState::Missing);
             let places: Vec<u32> =
                 (0u32..).zip(rows).filter(|(_, row)| missing(row)).map(|(at, _)| at).collect();
             if places.is_empty() {
