@@ -114,7 +114,7 @@ fn hint(error: &Error) -> Option<String> {
         ),
         Error::Io { source, .. } => match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
-                Some("free some space and run again; everything finished is kept".into())
+                Some("free some space and run again, it goes on from there: `affectflow cache gc` removes what no kept run needs".into())
             }
             io::ErrorKind::PermissionDenied
             | io::ErrorKind::ReadOnlyFilesystem
@@ -124,6 +124,9 @@ fn hint(error: &Error) -> Option<String> {
             }
             _ => None,
         },
+        Error::Damaged { path, .. } if path.starts_with("v1/lists/") => Some(
+            "run the pipeline again: it writes anew which rows left its stages, and computes nothing for that".into(),
+        ),
         Error::Damaged { .. } => {
             Some("run again: damaged files were moved aside and are computed anew".into())
         }

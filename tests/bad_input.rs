@@ -206,7 +206,10 @@ fn a_full_disk_stops_the_run_and_loses_nothing() {
     let (code, stderr) = limited("300");
     assert_eq!(code, Some(1), "{stderr}");
     assert!(
-        stderr.contains("cannot write `") && stderr.contains("hint: free some space and run again"),
+        stderr.contains("cannot write `")
+            && stderr.contains(
+                "hint: free some space and run again, it goes on from there: `affectflow cache gc`"
+            ),
         "{stderr}"
     );
     let leftover = walk(&project.path(".affectflow"))
@@ -258,9 +261,10 @@ fn damage_in_what_export_reads_is_told_and_mended() {
         bytes[middle] ^= 1;
         fs::write(&list, bytes).unwrap();
     }
-    project
-        .run(&["export", "last", "label", "-o", "x.csv"])
-        .expect(4, &["damaged cache file `v1/lists/", "hint: run again"]);
+    project.run(&["export", "last", "label", "-o", "x.csv"]).expect(
+        4,
+        &["damaged cache file `v1/lists/", "hint: run the pipeline again: it writes anew which rows"],
+    );
     assert!(!project.path("x.csv").exists());
     while project.run(&["export", "last", "label", "-o", "x.csv"]).code == 4 {
         project.run(&["run", "-q"]).expect(0, &[]);
@@ -274,6 +278,52 @@ fn damage_in_what_export_reads_is_told_and_mended() {
         .expect(4, &["was there and is gone", "hint: run again"]);
     project.run(&["run", "-q"]).expect(0, &[]);
     assert_eq!(project.csv("label"), whole);
+}
+
+#[test]
+fn a_run_mends_damaged_lists_before_anybody_exports_them() {
+    let project = Project::warm();
+    let whole = project.csv("label");
+    let damage = || {
+        for list in walk(&project.path(".affectflow/cache/v1/lists")) {
+            let mut bytes = fs::read(&list).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 1;
+            fs::write(&list, bytes).unwrap();
+        }
+    };
+    damage();
+    let run = project.run(&["run", "-q"]).expect(0, &["damaged cache file `v1/lists/", "writes it again"]);
+    assert!(!run.stderr.contains("computed again"), "{}", run.stderr);
+    assert!(project.computed().iter().all(|(_, rows)| *rows == 0));
+    let export = project.run(&["export", "last", "label", "-o", "out.csv"]).expect(0, &[]);
+    assert!(!export.stderr.contains("damaged"), "{}", export.stderr);
+    assert_eq!(fs::read_to_string(project.path("out.csv")).unwrap(), whole);
+    damage();
+    project.run(&["cache", "verify"]).expect(4, &[]);
+    project.run(&["run", "-q"]).expect(0, &[]);
+    assert_eq!(project.csv("label"), whole);
+}
+
+#[test]
+fn export_tells_of_a_damaged_sidecar_that_it_makes_again() {
+    let project = Project::warm();
+    let whole = project.csv("perceive");
+    let sidecar = walk(
+        &project
+            .path(".affectflow/cache")
+            .join(project.record()["stages"]["perceive"]["entries"].as_str().unwrap()),
+    );
+    let sidecar = sidecar.iter().find(|path| path.ends_with(".keys")).unwrap();
+    let written = fs::read(sidecar).unwrap();
+    let mut bytes = written.clone();
+    bytes[20] ^= 1;
+    fs::write(sidecar, bytes).unwrap();
+    project
+        .run(&["export", "last", "perceive", "-o", "out.csv"])
+        .expect(0, &["warning: damaged cache file `v1/rows/", ".keys`", "made again from its segment"]);
+    assert_eq!(fs::read_to_string(project.path("out.csv")).unwrap(), whole);
+    assert!(fs::read(sidecar).unwrap() == written);
 }
 
 /// Every file below a folder.

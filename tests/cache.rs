@@ -84,3 +84,49 @@ fn a_limit_in_the_file_is_checked_where_it_stands() {
         Project::new(&limit(wrong)).run(&["validate"]).expect(2, &[text, "hint: "]);
     }
 }
+
+#[test]
+fn gc_holds_the_limit_of_the_file_and_says_so() {
+    let project = Project::warm();
+    project.write("pipelines.yaml", SMALL.replace("version: 1", "version: 1\ncache: { max_size: 1KB }"));
+    let limit = "holding 1000 B, the `max_size` of `pipelines.yaml`";
+    let dry = project.run(&["cache", "gc", "--dry-run"]).expect(0, &[limit, "asked for"]).stdout;
+    assert!(dry.contains("would be removed: ") && dry.contains("perceive"), "{dry}");
+    let other = project.run(&["cache", "gc", "--dry-run", "--max-size", "1TB"]).expect(0, &[]);
+    assert!(
+        !other.stderr.contains("holding") && other.stdout.starts_with("nothing to remove, "),
+        "{}",
+        other.stdout
+    );
+    project.write("pipelines.yaml", "version: [");
+    project.run(&["cache", "gc"]).expect(0, &["`pipelines.yaml` cannot be read, so no limit"]);
+}
+
+#[test]
+fn gc_after_a_short_run_keeps_the_whole_one() {
+    let project = Project::warm();
+    project.run(&["run", "-q", "--until", "embed"]).expect(0, &[]);
+    assert_eq!(project.record()["until"], "embed");
+    let gone = project.run(&["cache", "gc", "--older-than", "0s"]).expect(0, &[]).stdout;
+    assert!(!gone.contains("perceive"), "{gone}");
+    project.run(&["run", "-q"]).expect(0, &[]);
+    assert_eq!(project.record()["until"], Value::Null);
+    assert!(project.computed().iter().all(|(_, rows)| *rows == 0), "{:?}", project.computed());
+}
+
+#[test]
+fn stats_count_a_row_once_and_gc_takes_the_others_out() {
+    let project = Project::warm();
+    let up_to = ["--until", "embed", "--force", "embed"];
+    project.run(&[&["run", "-q"], &up_to[..]].concat()).expect(0, &[]);
+    let stats = || {
+        let lines = project.run(&["cache", "stats", "--json"]).expect(0, &[]).stdout;
+        let lines: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let embed = lines.into_iter().find(|line| line["stage"] == "embed").unwrap();
+        (embed["rows"].as_u64(), embed["superseded"]["rows"].as_u64())
+    };
+    assert_eq!(stats(), (Some(72), Some(72)));
+    assert!(project.run(&["cache", "stats"]).expect(0, &[]).stdout.contains("72 rows, "));
+    assert!(project.run(&["cache", "gc"]).expect(0, &[]).stdout.contains("superseded "));
+    assert_eq!(stats(), (Some(72), Some(0)));
+}

@@ -162,3 +162,16 @@ fn why_explains_a_row_and_says_what_does_not_exist() {
     project.run(&["why", "smal/embed"]).expect(2, &["no pipeline `smal`", "`small`"]);
     project.run(&["why"]).expect(2, &["[PIPELINE/]STAGE"]);
 }
+
+#[test]
+fn a_record_that_is_damaged_is_listed_with_its_path() {
+    let project = Project::warm();
+    let id = project.record()["id"].as_str().unwrap().to_owned();
+    project.write(&format!(".affectflow/runs/{id}/run.json"), "{");
+    let path = format!(".affectflow/runs/{id}/run.json");
+    let listed = project.run(&["runs"]).expect(0, &[&path]).stdout;
+    assert!(listed.contains(&id) && listed.contains("unreadable"), "{listed}");
+    let json: Value = serde_json::from_str(&project.run(&["runs", "--json"]).expect(0, &[]).stdout).unwrap();
+    assert_eq!((&json["outcome"], &json["path"]), (&"unreadable".into(), &path.as_str().into()));
+    project.run(&["show", &id]).expect(2, &[&path]);
+}

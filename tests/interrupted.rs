@@ -32,6 +32,8 @@ fn ctrl_c_commits_and_tells_how_to_go_on() {
     assert_eq!(project.record()["outcome"], "interrupted");
     let stored = project.number("embed", "misses");
     assert!((10..72).contains(&stored), "{stored} rows stored");
+    let embed = &project.record()["stages"]["embed"];
+    assert!(embed["seconds"].as_f64() > Some(0.0), "{embed}");
     project.run(&["run", "-q"]).expect(0, &[]);
     assert_eq!(project.number("embed", "hits"), stored);
     assert_eq!(project.csv("adapt"), Project::warm().csv("adapt"));
@@ -54,6 +56,26 @@ fn a_killed_run_goes_on_to_the_same_bytes() {
     for stage in ["embed", "perceive", "label", "adapt"] {
         assert_eq!(project.csv(stage), Project::warm().csv(stage), "{stage}");
     }
+}
+
+#[test]
+fn a_killed_run_shows_what_it_had_committed_and_for_how_long_it_ran() {
+    let project = Project::new(SMALL);
+    let mut child =
+        project.start(&[], |event| event["type"] == "rows_committed" && event["stage"] == "embed");
+    signal(&child, "-KILL");
+    child.wait().unwrap();
+    let lines = project.run(&["runs", "--json"]).expect(0, &[]).stdout;
+    let line: Value = serde_json::from_str(&lines).unwrap();
+    assert_eq!(line["outcome"], "killed");
+    assert!(line["computed"].as_u64() > Some(0) && line["seconds"].as_f64() > Some(0.0), "{line}");
+    let shown = project.run(&["show", "--json"]).expect(0, &[]).stdout;
+    let stages = &serde_json::from_str::<Value>(&shown).unwrap()["run"]["stages"];
+    assert!(stages["embed"]["misses"].as_u64() > Some(0), "{stages}");
+    assert_eq!((&stages["adapt"]["kind"], &stages["adapt"]["misses"]), (&"adapt".into(), &Value::Null));
+    let shown = project.run(&["show"]).expect(0, &[]).stdout;
+    assert!(shown.contains("outcome   killed") && shown.contains("evaluate"), "{shown}");
+    project.run(&["export", "last", "adapt", "-o", "x.csv"]).expect(2, &["which did not come to its end"]);
 }
 
 /// Checkpoints of the cache, half-written ones not counted.

@@ -178,6 +178,45 @@ fn an_error_at_any_operation_is_told_and_the_next_run_continues() {
     println!("{operations} operations failed, one at a time");
 }
 
+/// Removes the records of all runs once a stage begins, so that nothing more can be written there.
+struct Remover(PathBuf, Mutex<Vec<String>>);
+
+impl Observer for Remover {
+    fn event(&self, event: &Event) {
+        match event {
+            Event::StageStarted { .. } => {
+                for run in std::fs::read_dir(&self.0).unwrap().flatten() {
+                    let _ = std::fs::remove_dir_all(run.path());
+                }
+            }
+            Event::Warning { message, .. } => self.1.lock().unwrap().push(message.clone()),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn the_write_that_failed_first_is_the_one_that_is_told() {
+    for (fault, told) in
+        [(Fault::Full(3000), "cannot write `/state/cache/v1/"), (Fault::None, "quarantine.parquet`")]
+    {
+        let machine = Machine::new();
+        machine.disk.set(fault);
+        let registry = registry(&machine.log);
+        let remover = Arc::new(Remover(machine.runs.path().to_owned(), Mutex::default()));
+        let plan = plan(&registry, &stages());
+        let (_, result) =
+            run(&plan, &registry, &machine.state(), &Options::default(), remover.clone()).unwrap();
+        let error = result.unwrap_err().to_string();
+        assert!(error.contains(told), "{fault:?}: {error}");
+        let warnings = remover.1.lock().unwrap();
+        let also = |line: &String| {
+            line.contains("how the run ended could not be written") && line.contains("run.json")
+        };
+        assert!(warnings.iter().any(also), "{fault:?}: {warnings:?}");
+    }
+}
+
 #[test]
 fn a_disk_that_is_full_at_any_size_loses_nothing() {
     let (expected, _, rows) = undisturbed();

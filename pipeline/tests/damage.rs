@@ -8,10 +8,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use affectflow_pipeline::Error;
 use affectflow_pipeline::cache::segment::Segment;
 use affectflow_pipeline::run::lists;
+use affectflow_pipeline::run::space::gc::{Policy, gc};
 use affectflow_pipeline::run::verify::verify;
 use affectflow_pipeline::run::{Options, State};
 use proof::damage::{Damage, files, folder};
@@ -290,4 +292,24 @@ fn flipped(bytes: &[u8], bit: usize) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     bytes[bit / 8] ^= 1 << (bit % 8);
     bytes
+}
+
+#[test]
+fn a_folder_in_a_files_place_is_found_and_goes_in_time() {
+    let whole = Whole::new();
+    let stored: Vec<&PathBuf> = whole.files.iter().filter(|file| file.starts_with("v1")).collect();
+    for file in &stored {
+        let folder = whole.copy();
+        let state = State::open(&folder.path().join("state"));
+        Damage::Folder.apply(&state.cache.root().join(file));
+        let found = verify(&state.cache, &AtomicBool::new(false), |_, _| {}).unwrap().damage;
+        let damaged = |damage: &affectflow_pipeline::cache::Damage| {
+            Path::new(&damage.path) == **file && damage.aside.is_some()
+        };
+        assert!(found.iter().any(damaged), "{}: {found:?}", file.display());
+        let all = Policy { older_than: Some(Duration::ZERO), max_size: Some(1), dry_run: false };
+        gc(&state, &all).unwrap();
+        assert_eq!(files(&state.cache.root().join("aside")), Vec::<PathBuf>::new(), "{}", file.display());
+    }
+    println!("{} files", stored.len());
 }

@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use affectflow_pipeline::Error;
 use affectflow_pipeline::run::record::Record;
 use affectflow_pipeline::run::{Options, State};
+use affectflow_pipeline::{Digest, Error};
 use proof::damage::{copy, files};
 use proof::{Outcome, Project, child, registry};
 
@@ -75,6 +75,12 @@ fn a_cache_of_version_1_is_read() {
     assert_eq!(kept.count(), files(&fixtures().join("cache-v1/cache")).len(), "reading changes no file");
 }
 
+/// The line of the file `format`.
+fn line(version: u32) -> String {
+    let says = format!("affectflow cache {version}");
+    format!("{says} {}\n", &Digest::of(says.as_bytes()).to_string()[..12])
+}
+
 #[test]
 fn a_cache_of_the_future_is_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -84,7 +90,8 @@ fn a_cache_of_the_future_is_refused() {
     let written = fs::read_to_string(&marker).unwrap();
     let before = files(&project.folder.join("state"));
 
-    fs::write(&marker, "affectflow cache 99\n").unwrap();
+    assert_eq!(written, line(1));
+    fs::write(&marker, line(99)).unwrap();
     let options = Options { force: ["one".to_owned()].into(), ..Options::default() };
     let refused = project.begin("state", &[], &options, &registry(&project.ledger)).map(drop).unwrap_err();
     // The program exits with 2 for it.
@@ -96,7 +103,22 @@ fn a_cache_of_the_future_is_refused() {
     );
     assert_eq!(files(&project.folder.join("state")), before, "nothing is written");
 
-    for text in ["", "something else\n"] {
+    // What a flipped bit makes of it names no other format.
+    for bit in 0..written.len() * 8 {
+        let mut bytes = written.clone().into_bytes();
+        bytes[bit / 8] ^= 1 << (bit % 8);
+        fs::write(&marker, bytes).unwrap();
+        let checked = State::open(&project.folder.join("state")).cache.check_format();
+        assert!(checked.is_ok(), "bit {bit}: {checked:?}");
+    }
+    // The first caches had no digest there.
+    fs::write(&marker, "affectflow cache 1\n").unwrap();
+    let ran = project.run("state", &Options::default());
+    assert_eq!(
+        (ran.warnings(), fs::read_to_string(&marker).unwrap()),
+        (vec![], "affectflow cache 1\n".into())
+    );
+    for text in ["", "something else\n", "affectflow cache 9\n", "affectflow cache 1 000000000000\n"] {
         fs::write(&marker, text).unwrap();
         let ran = project.run("state", &Options::default());
         assert_eq!(ran.computed, Vec::new());

@@ -4,9 +4,10 @@ mod common;
 mod moody;
 
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use affectflow_pipeline::Error;
-use affectflow_pipeline::plan::OnError;
+use affectflow_pipeline::plan::{OnError, Tries};
 use affectflow_pipeline::run::Options;
 use moody::{World, files, quarantined};
 
@@ -147,4 +148,27 @@ fn rows_that_a_source_cannot_read_count_their_attempts() {
         assert_eq!(quarantined(&record), [format!("!b: no such file ({run})")]);
     }
     assert_eq!(quarantined(&world.go(&["a", "b"])).len(), 0);
+}
+
+#[test]
+fn a_row_that_took_too_long_is_tried_again_only_once_it_may_take_longer() {
+    let longer: [fn(&mut Tries); 3] = [
+        |tries| tries.limit = Some(Duration::from_secs(60)),
+        |tries| tries.limit = None,
+        |tries| tries.retries = 1,
+    ];
+    for change in longer {
+        let mut world = World::new("map");
+        world.rows_per_call = 1;
+        world.tries.limit = Some(Duration::from_secs(1));
+        let rows = ["a=one", "b=sleep:1"];
+        let record = world.go(&rows);
+        assert_eq!(quarantined(&record), ["b: took longer than 1 s; raise `time_limit` of the stage (1)"]);
+        assert_eq!(quarantined(&world.go(&rows)).len(), 1);
+        assert_eq!(world.mood.tries.lock().unwrap()["b"], 1, "nothing has changed");
+        change(&mut world.tries);
+        assert_eq!(world.out(&world.go(&rows)), ["a", "b"]);
+        assert_eq!((world.mood.tries_of("a"), world.mood.tries_of("b")), (1, 2));
+        world.mood.wake.store(true, Ordering::Relaxed);
+    }
 }

@@ -21,12 +21,13 @@ use affectflow_pipeline::event::{Event, Observer};
 use affectflow_pipeline::run::export::export;
 use affectflow_pipeline::run::record::Record;
 use affectflow_pipeline::run::space::gc::{Policy, Removed, What, gc};
+use affectflow_pipeline::run::space::stats::stats;
 use affectflow_pipeline::run::verify::verify;
 use affectflow_pipeline::run::{Options, State, run};
 use affectflow_pipeline::{Digest, Error};
 use arrow::array::{ArrayRef, AsArray, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef};
-use common::{Log, Row, exported, go, lines_of, plan, registry};
+use common::{Log, Row, exported, go, go_with, lines_of, plan, registry};
 use serde_json::json;
 use simulated::{Fault, SimulatedDisk};
 
@@ -292,6 +293,147 @@ fn what_only_old_runs_need_goes_and_is_missed_in_words() {
     assert_eq!(exported(at, &old, "count"), exported(at, &again, "count"));
 }
 
+/// A run of the beginning of the pipeline.
+fn up_to(folder: &Path, log: &Arc<Log>, rows: &[Row], stage: &str) -> Record {
+    let registry = registry(log);
+    let mut plan = plan(&registry, rows);
+    plan.until = Some(stage.to_owned());
+    let (record, result) =
+        run(&plan, &registry, &state(folder), &Options::default(), Arc::new(Warnings::default())).unwrap();
+    result.unwrap();
+    record
+}
+
+#[test]
+fn a_run_up_to_a_stage_displaces_no_whole_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, log) = (folder.path(), Arc::new(Log::default()));
+    let whole = go(at, &log, &stages("a", 40));
+    let first = up_to(at, &log, &stages("b", 40)[..2], "up");
+    [&whole, &first].iter().for_each(|record| ended(record, -60));
+    assert!(
+        collect(at, MONTH, None, false).gone.is_empty(),
+        "the newer partial run counts beside the whole one"
+    );
+    let second = up_to(at, &log, &stages("c", 40)[..2], "up");
+    assert_eq!(names(&collect(at, Duration::ZERO, None, false), What::Rows), [stored(&first, "up")]);
+    assert_eq!(exported(at, &whole, "count").len(), 40);
+    go(at, &log, &stages("d", 40));
+    let removed = collect(at, Duration::ZERO, None, false);
+    let mut expected = [stored(&whole, "up"), stored(&second, "up")];
+    expected.sort();
+    assert_eq!(names(&removed, What::Rows), expected);
+    assert_eq!(names(&removed, What::Table), [stored(&whole, "count")]);
+}
+
+fn force(stage: &str) -> Options {
+    Options { force: [stage.to_owned()].into(), ..Options::default() }
+}
+
+/// Rows that count of a stage, and rows and bytes that newer ones stand before.
+fn counted(folder: &Path, stage: &str) -> (u64, (u64, u64)) {
+    let all = stats(&state(folder)).unwrap();
+    let found = all.iter().find(|stored| stored.stage == stage).unwrap();
+    (found.rows, found.superseded)
+}
+
+#[test]
+fn rows_that_newer_ones_stand_before_go_and_are_not_counted_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, log) = (folder.path(), Arc::new(Log::default()));
+    let record = go(at, &log, &stages("a", 40));
+    let rows = exported(at, &record, "count");
+    // All rows are computed anew, then some of them once more.
+    for count in [40, 30] {
+        go_with(at, &log, &stages("a", count), &force("up")).1.unwrap();
+    }
+    let (found, (superseded, bytes)) = counted(at, "up");
+    assert_eq!((found, superseded), (40, 70));
+    let before = files(&at.join("cache/v1/rows").join(stored(&record, "up")));
+    assert_eq!(before.len(), 6);
+    let seen = collect(at, MONTH, None, true);
+    let removed = collect(at, MONTH, None, false);
+    assert_eq!(names(&seen, What::Superseded), [stored(&record, "up")]);
+    assert_eq!(names(&removed, What::Superseded), [stored(&record, "up")]);
+    let told = &removed.gone[0];
+    assert_eq!((removed.gone.len(), told.rows, told.bytes), (1, Some(70), bytes));
+    assert_eq!((told.stage.as_deref(), told.seconds), (Some("up"), Some(0.0)));
+    assert_eq!(counted(at, "up"), (40, (0, 0)));
+    let after = files(&at.join("cache/v1/rows").join(stored(&record, "up")));
+    assert_eq!(after.len(), 4, "one segment is gone, one written anew without its superseded rows");
+    assert!(after.values().sum::<u64>() < before.values().sum::<u64>());
+    assert!(collect(at, MONTH, None, false).gone.is_empty());
+    assert_eq!(exported(at, &record, "count"), rows);
+    assert_eq!(go(at, &log, &stages("a", 40)).stages["up"]["misses"], 0);
+    assert!(verify(&state(at).cache, &AtomicBool::new(false), |_, _| {}).unwrap().damage.is_empty());
+}
+
+#[test]
+fn rows_that_two_processes_have_stored_lie_once_afterwards() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, log) = (folder.path(), Arc::new(Log::default()));
+    let record = go(at, &log, &stages("a", 40));
+    let rows = exported(at, &record, "count");
+    for file in files(&at.join("cache/v1/rows").join(stored(&record, "up"))).into_keys() {
+        let name = file.file_name().unwrap().to_str().unwrap().to_owned();
+        fs::copy(&file, file.with_file_name(format!("018000000000{}", &name[12..]))).unwrap();
+    }
+    assert_eq!((counted(at, "up").0, counted(at, "up").1.0), (40, 40));
+    assert_eq!(names(&collect(at, MONTH, None, false), What::Superseded), [stored(&record, "up")]);
+    assert_eq!(counted(at, "up"), (40, (0, 0)));
+    assert_eq!(exported(at, &record, "count"), rows);
+}
+
+#[test]
+fn a_table_computed_again_keeps_what_a_kept_run_reads() {
+    let folder = tempfile::tempdir().unwrap();
+    let (at, log) = (folder.path(), Arc::new(Log::default()));
+    let old = go(at, &log, &stages("a", 40));
+    let rows = exported(at, &old, "count");
+    let (new, result) = go_with(at, &log, &stages("a", 40), &force("count"));
+    result.unwrap();
+    assert_ne!(old.stages["count"]["segments"], new.stages["count"]["segments"]);
+    assert!(counted(at, "count").0 == 40 && counted(at, "count").1.0 == 40);
+    assert!(collect(at, MONTH, None, false).gone.is_empty(), "the older run is kept, and reads its own");
+    ended(&old, -60);
+    let removed = collect(at, MONTH, None, false);
+    assert_eq!(names(&removed, What::Superseded), [stored(&new, "count")]);
+    assert_eq!(counted(at, "count"), (40, (0, 0)));
+    assert_eq!(files(&at.join("cache/v1/tables")).len(), 1);
+    assert_eq!((exported(at, &new, "count"), exported(at, &old, "count")), (rows.clone(), rows));
+    assert_eq!(go(at, &log, &stages("a", 40)).stages["count"]["misses"], 0);
+}
+
+#[test]
+fn a_power_cut_while_superseded_rows_are_removed_raises_no_false_alarm() {
+    let policy = Policy { older_than: Some(MONTH), max_size: None, dry_run: false };
+    let prepared = || {
+        let (disk, runs) = (SimulatedDisk::new(), tempfile::tempdir().unwrap());
+        simulated_run(&disk, runs.path());
+        simulated_run_of(&disk, runs.path(), 12, &force("up"));
+        simulated_run_of(&disk, runs.path(), 7, &force("up"));
+        (disk, runs)
+    };
+    let (disk, runs) = prepared();
+    let (record, _) = simulated_run(&disk, runs.path());
+    let expected = lines(&disk, runs.path(), &record);
+    disk.set(Fault::None);
+    let removed = gc(&simulated_state(&disk, runs.path()), &policy).unwrap();
+    assert_eq!(removed.gone.iter().map(|gone| gone.rows).collect::<Vec<_>>(), [Some(19)]);
+    let operations = disk.operations();
+    for at in 1..=operations {
+        let (disk, runs) = prepared();
+        disk.set(Fault::PowerCut(at));
+        assert!(gc(&simulated_state(&disk, runs.path()), &policy).is_err(), "operation {at}");
+        disk.after_power_cut(at as u64);
+        let (record, warned) = simulated_run(&disk, runs.path());
+        assert_eq!(warned, Vec::<String>::new(), "operation {at}: false alarm");
+        assert_eq!(record.stages["up"]["misses"], 0, "operation {at}: rows are lost");
+        assert_eq!(lines(&disk, runs.path(), &record), expected, "operation {at}");
+    }
+    println!("{operations} operations, each cut off");
+}
+
 #[test]
 fn what_a_live_run_uses_stays_whatever_is_asked() {
     let folder = tempfile::tempdir().unwrap();
@@ -435,11 +577,20 @@ fn simulated_state(disk: &SimulatedDisk, runs: &Path) -> State {
 }
 
 fn simulated_run(disk: &SimulatedDisk, runs: &Path) -> (Record, Vec<String>) {
+    simulated_run_of(disk, runs, 12, &Options::default())
+}
+
+fn simulated_run_of(
+    disk: &SimulatedDisk,
+    runs: &Path,
+    count: u64,
+    options: &Options,
+) -> (Record, Vec<String>) {
     let registry = registry(&Arc::new(Log::default()));
     let warnings = Arc::new(Warnings::default());
     let state = simulated_state(disk, runs);
-    let plan = plan(&registry, &stages("a", 12));
-    let (record, result) = run(&plan, &registry, &state, &Options::default(), warnings.clone()).unwrap();
+    let plan = plan(&registry, &stages("a", count));
+    let (record, result) = run(&plan, &registry, &state, options, warnings.clone()).unwrap();
     result.unwrap();
     let warned = std::mem::take(&mut *warnings.0.lock().unwrap());
     (record, warned)

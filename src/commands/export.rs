@@ -17,6 +17,7 @@ use affectflow_pipeline::run::record::Record;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 
+use crate::commands::tell_damage;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
 use crate::view::numbers::{bytes, count};
@@ -60,6 +61,7 @@ pub fn run(args: Args, project: &Project) -> Outcome {
     let refused = Refused::default();
     let file = Watched { file: BufWriter::new(file), refused: refused.clone() };
     let written = write(file, open, |sink| export(&state.cache, &record, &args.stage, args.all, sink));
+    tell_damage(&state.cache.take_damage());
     let rows = written.map_err(|error| match refused.lock().unwrap_or_else(|p| p.into_inner()).take() {
         Some(source) => cannot(source),
         None => error,

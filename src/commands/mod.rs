@@ -13,6 +13,7 @@ pub mod validate;
 pub mod why;
 
 use affectflow_pipeline::Registry;
+use affectflow_pipeline::cache::Damage;
 
 use crate::cli::{Cli, Command};
 use crate::exit::Outcome;
@@ -34,4 +35,9 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Cache(args) => cache::run(args, &project),
         Command::Later(command) => later::run(&command),
     }
+}
+
+/// Tells of damaged files on standard error.
+fn tell_damage(found: &[Damage]) {
+    found.iter().for_each(|damage| eprintln!("warning: {damage}"));
 }

@@ -131,7 +131,10 @@ fn once(args: &Args, plan: &plan::Plan, registry: &Registry, state: &State, opti
             );
             Ok(Exit::Interrupted)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => {
+            kept(&record);
+            Err(error.into())
+        }
     }
 }
 
@@ -140,6 +143,22 @@ fn observer(args: &Args) -> Arc<dyn Observer> {
         (true, _) => Arc::new(Lines::new(LineWriter::new(std::io::stdout()))),
         (false, true) => Arc::new(Warnings),
         (false, false) => Arc::new(Progress::new()),
+    }
+}
+
+/// What a run that failed has computed and stored.
+fn kept(record: &Record) {
+    let computed = record.stages.iter().filter_map(|(name, stage)| {
+        let rows = stage["misses"].as_u64().filter(|&rows| rows > 0)?;
+        match stage["shape"].as_str() {
+            Some("map") => Some(format!("{} of `{name}`", count(rows, "row"))),
+            Some("table") => Some(format!("the result of `{name}`")),
+            _ => None,
+        }
+    });
+    let computed: Vec<String> = computed.collect();
+    if !computed.is_empty() {
+        eprintln!("kept: {}; `affectflow run {}` goes on from there", computed.join(", "), record.name);
     }
 }
 

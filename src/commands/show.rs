@@ -12,6 +12,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
+use crate::view::numbers::duration;
 use crate::view::summary::{metrics, summary};
 use crate::view::table::table;
 
@@ -32,7 +33,7 @@ pub struct Args {
 /// Shows it.
 pub fn run(args: Args, project: &Project) -> Outcome {
     let state = project.existing()?;
-    let record = Record::find(&state.runs, &args.run)?;
+    let record = Record::find(&state.runs, &args.run)?.as_far_as_told();
     let at_work = live::runs(&state.cache)?;
     let mut out = std::io::stdout().lock();
     if args.json {
@@ -48,6 +49,7 @@ pub fn run(args: Args, project: &Project) -> Outcome {
         record.stands(&at_work)
     )?;
     writeln!(out, "started   {}\nended     {}", record.start, record.end.as_deref().unwrap_or("-"))?;
+    writeln!(out, "took      {}", record.seconds.map_or("-".into(), duration))?;
     writeln!(out, "folder    {}", record.folder().display())?;
     if let Some(error) = &record.error {
         writeln!(out, "error     {error}")?;

@@ -9,10 +9,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Cache;
-use super::live::Live;
+use super::live::{self, Live};
 use crate::digest::Digest;
 use crate::error::Error;
 
+const FOLDER: &str = "v1/claims";
 const ANNOUNCED: u8 = b'?';
 const TAKEN: u8 = b'!';
 
@@ -35,7 +36,7 @@ pub type Shares = (Claim, Vec<usize>, Vec<usize>);
 impl Claims {
     /// Claims on the rows of that identity (or on that result of a table).
     pub fn on(cache: &Arc<Cache>, live: &Arc<Live>, identity: Digest) -> Self {
-        Claims { cache: cache.clone(), live: live.clone(), folder: format!("v1/claims/{identity}") }
+        Claims { cache: cache.clone(), live: live.clone(), folder: format!("{FOLDER}/{identity}") }
     }
 
     /// Whether there is nobody to tell.
@@ -83,7 +84,7 @@ impl Claims {
             }
             if !self.live.alive(owner) {
                 // It may have begun since the others were looked at last; its word is there before its claims.
-                if self.cache.size(&format!("v1/live/{owner}"))?.is_none() {
+                if !live::owners(&self.cache)?.contains(owner) {
                     self.cache.remove(&path)?;
                 }
                 continue;
@@ -102,6 +103,20 @@ impl Claims {
     }
 }
 
+/// Removes the claims of processes that say nothing any more.
+pub fn forget_dead(cache: &Cache) -> Result<(), Error> {
+    let mut claims = Vec::new();
+    for folder in cache.list(FOLDER)?.into_iter().filter(|item| item.folder) {
+        let path = format!("{FOLDER}/{}", folder.name);
+        claims
+            .extend(cache.list(&path)?.into_iter().map(|item| (format!("{path}/{}", item.name), item.name)));
+    }
+    // Looked at after the claims: a process says that it is at work before it claims anything.
+    let at_work = live::owners(cache)?;
+    let dead = |name: &str| !at_work.contains(name.split('.').next().unwrap_or_default());
+    claims.iter().filter(|(_, name)| dead(name)).try_for_each(|(path, _)| cache.remove(path))
+}
+
 impl Drop for Claim {
     fn drop(&mut self) {
         if let Some(path) = &self.path {
@@ -117,6 +132,22 @@ fn prefix(key: &Digest) -> [u8; 8] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn claims_of_the_dead_are_forgotten_beside_those_of_the_living() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path());
+        let live = Live::begin(&cache, "a run");
+        for owner in [live.owner(), "0-dead"] {
+            cache.replace(&format!("{FOLDER}/00/{owner}.3"), &[TAKEN]).unwrap();
+        }
+        forget_dead(&cache).unwrap();
+        let left = cache.list(&format!("{FOLDER}/00")).unwrap();
+        assert_eq!(left.iter().map(|item| &item.name).collect::<Vec<_>>(), [&format!("{}.3", live.owner())]);
+        drop(live);
+        forget_dead(&cache).unwrap();
+        assert!(cache.list(&format!("{FOLDER}/00")).unwrap().is_empty());
+    }
 
     #[test]
     fn of_two_processes_one_computes_a_row_and_the_other_after_its_death() {

@@ -45,9 +45,36 @@ pub fn compact(cache: &Arc<Cache>, folder: &str, fields: &[FieldRef]) -> Result<
     let entries = Entries::open(cache.clone(), folder.to_owned(), fields.to_vec(), None)?;
     let sources = sources(&entries.stored(), &small)
         .map_err(|(stored, what)| cache.damaged(&format!("{folder}/{}.keys", stored.name), &what))?;
+    rewrite(cache, &entries, sources)
+}
+
+/// Writes segments anew without some of their rows, which newer ones stand before: by the segment's name, in order.
+pub fn without(
+    cache: &Arc<Cache>,
+    folder: &str,
+    fields: &[FieldRef],
+    rows: &HashMap<String, Vec<u32>>,
+) -> Result<Compacted, Error> {
+    let entries = Entries::open(cache.clone(), folder.to_owned(), fields.to_vec(), None)?;
+    let mut sources = Vec::new();
+    for (at, stored) in entries.stored().into_iter().enumerate() {
+        let Some(gone) = rows.get(&stored.name) else { continue };
+        let stay = (0..stored.sidecar.rows() as u32).filter(|row| gone.binary_search(row).is_err());
+        let row = |row| stored.sidecar.key(row).map(|key| (Place::new(at as u32, row), key));
+        let rows = stay.map(row).collect::<Result<Vec<_>, Damaged>>();
+        let rows = rows.map_err(|what| cache.damaged(&format!("{folder}/{}.keys", stored.name), &what))?;
+        let size = cache.size(&format!("{folder}/{}.parquet", stored.name))?.unwrap_or_default();
+        sources.push(Source { stored, size, rows });
+    }
+    rewrite(cache, &entries, sources)
+}
+
+/// Writes what counts of some segments as few ones, and removes them.
+fn rewrite(cache: &Cache, entries: &Entries, sources: Vec<Source>) -> Result<Compacted, Error> {
+    let folder = entries.folder();
     let (mut merged, mut written) = (Vec::new(), HashSet::new());
-    for part in parts(&entries, sources)? {
-        if let Some(name) = merge(&entries, &part)? {
+    for part in parts(entries, sources)? {
+        if let Some(name) = merge(entries, &part)? {
             written.extend(name);
             merged.extend(part);
         }

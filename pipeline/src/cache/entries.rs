@@ -39,9 +39,14 @@ pub(super) struct Stored {
     segment: OnceLock<Segment>,
 }
 
+/// Whether a segment of that name stands before those that were there already.
+pub(crate) fn is_forced(name: &str) -> bool {
+    name.split('-').nth(1).is_some_and(|number| number.starts_with('f'))
+}
+
 impl Stored {
     fn new(name: String, sidecar: Sidecar) -> Self {
-        let forced = name.split('-').nth(1).is_some_and(|number| number.starts_with('f'));
+        let forced = is_forced(&name);
         Stored { name, sidecar, forced, gone: AtomicBool::new(false), segment: OnceLock::new() }
     }
 

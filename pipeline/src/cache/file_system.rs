@@ -12,10 +12,10 @@ use super::storage::Item;
 /// A file system as far as the store uses it. Nothing lasts through a power cut before it is synced: of a file its
 /// content, of a folder the names in it.
 pub trait FileSystem: Send + Sync {
-    /// The whole file; may be mapped rather than read.
+    /// The whole file; may be mapped rather than read. Of a folder the error is of kind `IsADirectory`.
     fn read(&self, path: &Path) -> io::Result<Bytes>;
 
-    /// Size of a file in bytes.
+    /// Size of a file in bytes. Of a folder the error is of kind `IsADirectory`.
     fn size(&self, path: &Path) -> io::Result<u64>;
 
     /// What lies directly in a folder, in any order.
@@ -52,7 +52,7 @@ pub struct Local;
 impl FileSystem for Local {
     fn read(&self, path: &Path) -> io::Result<Bytes> {
         let file = File::open(path).map_err(vanished)?;
-        if file.metadata()?.len() == 0 {
+        if size_of(&file.metadata()?)? == 0 {
             return Ok(Bytes::new());
         }
         // SAFETY: stored files are never written again; one that somebody else truncates while it is mapped can fault,
@@ -62,7 +62,7 @@ impl FileSystem for Local {
     }
 
     fn size(&self, path: &Path) -> io::Result<u64> {
-        fs::metadata(path).map(|meta| meta.len()).map_err(vanished)
+        size_of(&fs::metadata(path).map_err(vanished)?)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<Item>> {
@@ -112,6 +112,13 @@ impl FileSystem for Local {
 
     fn remove_folder(&self, folder: &Path) -> io::Result<()> {
         fs::remove_dir(folder)
+    }
+}
+
+fn size_of(meta: &fs::Metadata) -> io::Result<u64> {
+    match meta.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(meta.len()),
     }
 }
 

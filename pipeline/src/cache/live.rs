@@ -2,7 +2,8 @@
 //! removed, and what it has claimed need not be computed twice. Nothing here is needed for a right result.
 //!
 //! A process that died is noticed at once on the same machine (its number is free or another's) and elsewhere by its
-//! silence; clocks of different machines are never compared. No lock of the file system is used.
+//! silence; no lock of the file system is used. Clocks of different machines are compared in one place only: a word that its
+//! process spoke a day ago, by its own clock, and that does not change while one listens, is of the dead, and swept.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,6 +25,10 @@ const SILENCE: Duration = Duration::from_secs(20);
 const GATHER: Duration = Duration::from_millis(10);
 /// So long other processes may have begun without being seen.
 const START: Duration = Duration::from_secs(1);
+/// Words that were spoken so long ago are of the dead, unless they are heard to change.
+const FORGOTTEN: Duration = Duration::from_secs(86_400);
+/// How long is listened whether they do.
+const LISTEN: Duration = Duration::from_secs(6);
 /// How often the others are looked at.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -43,6 +48,9 @@ pub struct Said {
     pub run: String,
     /// Raised every time.
     pub beat: u64,
+    /// When it said so, by its own clock: milliseconds since 1970 in hex.
+    #[serde(default)]
+    pub spoken: String,
     /// Folders under `v1/rows` that it uses.
     pub uses: BTreeSet<String>,
 }
@@ -92,6 +100,7 @@ impl Live {
             began: began(pid).unwrap_or_default(),
             run: run.to_owned(),
             beat: 0,
+            spoken: String::new(),
             uses: BTreeSet::new(),
         };
         let live = Arc::new(Live {
@@ -159,6 +168,7 @@ impl Live {
     pub fn say(&self) {
         let mut said = lock(&self.said);
         said.beat += 1;
+        said.spoken = super::stamp();
         if let Ok(json) = serde_json::to_vec(&*said) {
             let _ = self.cache.replace(&format!("{FOLDER}/{}", self.owner), &json);
         }
@@ -190,6 +200,14 @@ impl Said {
             true => lock(&HERE).contains(owner),
             false => began(self.pid).is_some_and(|began| began == self.began),
         })
+    }
+
+    /// Whether it was said so long ago that the process must be dead, as far as clocks can be trusted.
+    fn forgotten(&self, owner: &str) -> bool {
+        // Before `spoken` there was the name alone, which tells when the process began.
+        let spoken =
+            if self.spoken.is_empty() { owner.split('-').next().unwrap_or("") } else { &self.spoken };
+        super::age(spoken).is_some_and(|age| age >= FORGOTTEN)
     }
 }
 
@@ -240,16 +258,34 @@ fn all(cache: &Cache) -> Result<Vec<(String, Said)>, Error> {
     Ok(found)
 }
 
+/// The names of all that have said something, those that are dead included.
+pub(super) fn owners(cache: &Cache) -> Result<HashSet<String>, Error> {
+    Ok(cache.list(FOLDER)?.into_iter().map(|item| item.name).collect())
+}
+
 /// The folders under `v1/rows` that processes use. The words of dead processes of this machine are removed; those of another
-/// machine are believed, since a single look cannot tell whether it still speaks.
+/// machine are believed, since a single look cannot tell whether it still speaks, but for those of a day ago, to which is
+/// listened for some seconds.
 pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
     let mine = machine();
+    let said = all(cache)?;
+    let old =
+        |(owner, said): &&(String, Said)| said.alive_here(owner, &mine).is_none() && said.forgotten(owner);
+    let old: HashMap<String, u64> =
+        said.iter().filter(old).map(|(owner, s)| (owner.clone(), s.beat)).collect();
+    let said = match old.is_empty() {
+        true => said,
+        false => {
+            std::thread::sleep(LISTEN);
+            all(cache)?
+        }
+    };
     let mut pinned = HashSet::new();
-    for (owner, said) in all(cache)? {
-        if said.alive_here(&owner, &mine) == Some(false) {
-            cache.remove(&format!("{FOLDER}/{owner}"))?;
-        } else {
-            pinned.extend(said.uses);
+    for (owner, said) in said {
+        let dead = said.alive_here(&owner, &mine) == Some(false) || old.get(&owner) == Some(&said.beat);
+        match dead {
+            true => cache.remove(&format!("{FOLDER}/{owner}"))?,
+            false => pinned.extend(said.uses),
         }
     }
     Ok(pinned)
@@ -258,7 +294,9 @@ pub fn pinned(cache: &Cache) -> Result<HashSet<String>, Error> {
 /// The runs that processes are at work on, as far as can be told from here.
 pub fn runs(cache: &Cache) -> Result<HashSet<String>, Error> {
     let mine = machine();
-    let alive = |(owner, said): &(String, Said)| said.alive_here(owner, &mine) != Some(false);
+    let alive = |(owner, said): &(String, Said)| {
+        said.alive_here(owner, &mine).unwrap_or_else(|| !said.forgotten(owner))
+    };
     Ok(all(cache)?.into_iter().filter(alive).map(|(_, said)| said.run).collect())
 }
 
@@ -316,6 +354,36 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_another_machine_is_forgotten_a_day_after_it_was_spoken() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path());
+        let day = |days: u64| {
+            let then = std::time::SystemTime::now() - FORGOTTEN * days as u32;
+            format!("{:012x}", then.duration_since(std::time::UNIX_EPOCH).unwrap().as_millis())
+        };
+        let say = |owner: &str, spoken: String, beat| {
+            let uses = [owner.to_owned()].into();
+            let machine = "elsewhere".to_owned();
+            let said = Said { machine, pid: 1, began: String::new(), run: owner.into(), beat, spoken, uses };
+            cache.replace(&format!("{FOLDER}/{owner}"), &serde_json::to_vec(&said).unwrap()).unwrap();
+        };
+        let old = format!("{}-1-0", day(9));
+        say("one", day(0), 7);
+        say("two", day(2), 7);
+        say(&old, String::new(), 7);
+        say("wrong clock", day(3), 7);
+        assert_eq!(runs(&cache).unwrap(), ["one".to_owned()].into());
+        let pinned = std::thread::scope(|scope| {
+            let pinned = scope.spawn(|| pinned(&cache).unwrap());
+            std::thread::sleep(LISTEN / 2);
+            say("wrong clock", day(3), 8);
+            pinned.join().unwrap()
+        });
+        assert_eq!(pinned, ["one".to_owned(), "wrong clock".to_owned()].into());
+        assert_eq!(cache.list(FOLDER).unwrap().len(), 2);
+    }
+
+    #[test]
     fn a_process_of_another_machine_is_believed_while_it_speaks() {
         let mut others = Others::default();
         let mut said = Said {
@@ -324,6 +392,7 @@ mod tests {
             began: String::new(),
             run: String::new(),
             beat: 1,
+            spoken: String::new(),
             uses: BTreeSet::new(),
         };
         assert!(others.believe("x", &said, "here"));

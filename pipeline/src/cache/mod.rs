@@ -23,6 +23,7 @@ pub mod format1;
 pub mod live;
 pub mod memo;
 mod places;
+pub(crate) mod seal;
 pub mod segment;
 pub mod sidecar;
 pub mod storage;
@@ -39,10 +40,15 @@ use bytes::Bytes;
 
 use crate::digest::Digest;
 use crate::error::Error;
+use sidecar::Sidecar;
 use storage::{Disk, Item, Storage};
 
-/// Where the version of the cache is written, and what is written there.
+/// Where the version of the cache is written, what stands before it, and which one this program writes.
 const FORMAT: (&str, &str, u32) = ("format", "affectflow cache ", 1);
+/// Digits of the digest behind it.
+const FORMAT_DIGITS: usize = 12;
+/// What is wrong where a folder has the name of a file.
+const USURPED: &str = "a folder lies in its place";
 
 /// The store behind all stages of all pipelines of one state folder.
 pub struct Cache {
@@ -68,7 +74,16 @@ impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "damaged cache file `{}` ({})", self.path, self.what)?;
         self.aside.iter().try_for_each(|to| write!(f, ", moved to `{to}`"))?;
-        f.write_str("; its rows are computed again")
+        f.write_str(match &self.path {
+            path if path.ends_with(".keys") => "; it is made again from its segment, if that is whole",
+            path if path.starts_with("v1/lists/") => {
+                "; the next run that lists the same rows writes it again"
+            }
+            path if path.starts_with("v1/rows/") || path.starts_with("v1/tables/") => {
+                "; its rows are computed again"
+            }
+            _ => "; it is made again",
+        })
     }
 }
 
@@ -96,10 +111,9 @@ impl Cache {
 
     /// Fails where a newer program has written the cache in a form that this one cannot read.
     pub fn check_format(&self) -> Result<(), Error> {
-        let (path, words, version) = FORMAT;
+        let (path, _, version) = FORMAT;
         let text = self.find(path)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-        let found = text.as_deref().and_then(|text| text.trim().strip_prefix(words)?.parse::<u32>().ok());
-        match found {
+        match text.as_deref().and_then(format_of) {
             Some(found) if found > version => Err(Error::NotFound(format!(
                 "the cache `{}` has format {found}, and this program reads up to {version}: use the newer affectflow that wrote it, or another folder (`--state DIR`)",
                 self.root.display()
@@ -117,13 +131,16 @@ impl Cache {
         let (path, words, version) = FORMAT;
         match self.size(path)? {
             Some(_) => Ok(()),
-            None => self.put(path, &[format!("{words}{version}\n").as_bytes()]).map(drop),
+            None => self.put(path, &[format_line(&format!("{words}{version}")).as_bytes()]).map(drop),
         }
     }
 
     /// A whole file.
     pub fn read(&self, path: &str) -> Result<Bytes, Error> {
-        self.storage.read(path).map_err(Error::io("read", self.root.join(path)))
+        match self.storage.read(path) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => Err(self.damaged(path, USURPED)),
+            read => read.map_err(Error::io("read", self.root.join(path))),
+        }
     }
 
     /// A whole file; `None` where there is none.
@@ -131,6 +148,10 @@ impl Cache {
         match self.storage.read(path) {
             _ if self.hides(path) => Ok(None),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                self.damaged(path, USURPED);
+                Ok(None)
+            }
             read => read.map(Some).map_err(Error::io("read", self.root.join(path))),
         }
     }
@@ -140,7 +161,13 @@ impl Cache {
         if self.hides(path) {
             return Ok(None);
         }
-        self.storage.size(path).map_err(Error::io("read", self.root.join(path)))
+        match self.storage.size(path) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                self.damaged(path, USURPED);
+                Ok(None)
+            }
+            size => size.map_err(Error::io("read", self.root.join(path))),
+        }
     }
 
     /// What lies in a folder.
@@ -173,7 +200,13 @@ impl Cache {
         if self.hidden.is_some() {
             return Ok(());
         }
-        self.storage.remove(path).map_err(Error::io("remove", self.root.join(path)))
+        match self.storage.remove(path) {
+            Err(error) if error.kind() == ErrorKind::IsADirectory => {
+                self.damaged(path, USURPED);
+                Ok(())
+            }
+            removed => removed.map_err(Error::io("remove", self.root.join(path))),
+        }
     }
 
     /// Makes it durable that files were removed from a folder.
@@ -236,9 +269,11 @@ impl Cache {
         Ok(met || self.list("aside")?.iter().any(|item| item.name.contains(&name)))
     }
 
-    /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted.
+    /// Moves a damaged file aside and remembers it; the error to return where its rows were wanted. What another process has
+    /// put in its place since stays.
     pub fn damaged(&self, path: &str, what: &str) -> Error {
         let aside = match &self.hidden {
+            None if self.mended(path) => None,
             None => self.storage.set_aside(path).ok(),
             Some(hidden) => {
                 hidden.lock().unwrap_or_else(|p| p.into_inner()).insert(path.to_owned());
@@ -250,6 +285,26 @@ impl Cache {
         Error::Damaged { path: path.to_owned(), what: what.to_owned() }
     }
 
+    /// Whether there is a whole file of that name, which was found damaged a moment ago: somebody else has found it too, and
+    /// put it again. A segment has a name that nobody uses again, and a table's record is damaged by what it names.
+    fn mended(&self, path: &str) -> bool {
+        let Ok(bytes) = self.storage.read(path) else { return false };
+        let digest = || Digest::of(&bytes).to_string();
+        match path.split('/').nth(1).unwrap_or(path) {
+            "format" => std::str::from_utf8(&bytes).is_ok_and(|line| format_of(line).is_some()),
+            "blobs" | "identities" | "checkpoints" => is_named(path, &digest()),
+            "lists" => seal::whole(&bytes, stem(path)) == Some(true),
+            "rows" if path.ends_with(".failed") => is_named(path, &digest()),
+            "rows" if path.ends_with(".keys") => {
+                let size = self.storage.size(&path.replace(".keys", ".parquet")).ok().flatten();
+                let sidecar = Sidecar::open_any(bytes.clone(), &[]).and_then(|s| s.check_all().map(|()| s));
+                is_named(path, &sidecar::name_of(&bytes))
+                    && sidecar.is_ok_and(|s| Some(s.segment_size()) == size)
+            }
+            _ => false,
+        }
+    }
+
     fn hides(&self, path: &str) -> bool {
         let hidden = self.hidden.as_ref().map(|hidden| hidden.lock().unwrap_or_else(|p| p.into_inner()));
         hidden.is_some_and(|hidden| hidden.contains(path))
@@ -259,6 +314,33 @@ impl Cache {
     pub fn take_damage(&self) -> Vec<Damage> {
         std::mem::take(&mut self.damage.lock().unwrap_or_else(|p| p.into_inner()))
     }
+}
+
+/// The format that such a line names. Its digest keeps a damaged line from naming another one; in the beginning the first
+/// format was written without.
+fn format_of(line: &str) -> Option<u32> {
+    let (_, words, _) = FORMAT;
+    let stated = line.trim();
+    let version = stated.strip_prefix(words)?.split(' ').next()?;
+    let says = format!("{words}{version}");
+    let whole = stated == format_line(&says).trim() || (version == "1" && stated == says);
+    version.parse().ok().filter(|_| whole)
+}
+
+/// What is written of a format, whichever version it is.
+fn format_line(says: &str) -> String {
+    format!("{says} {}\n", &Digest::of(says.as_bytes()).to_string()[..FORMAT_DIGITS])
+}
+
+/// Whether a file bears a digest: as its whole name, or its beginning after the last `-`.
+pub(crate) fn is_named(path: &str, digest: &str) -> bool {
+    let stated = stem(path).rsplit('-').next().unwrap_or_default();
+    stated.len() >= sidecar::NAME.min(digest.len()) && digest.starts_with(stated)
+}
+
+/// The name of a file without its folder and ending.
+pub(crate) fn stem(path: &str) -> &str {
+    path.rsplit('/').next().and_then(|name| name.split('.').next()).unwrap_or_default()
 }
 
 fn blob_path(digest: Digest) -> String {
@@ -280,4 +362,40 @@ pub(crate) fn time(stamp: &str) -> Option<SystemTime> {
 /// How long ago that was; nothing for a time to come.
 pub(crate) fn age(stamp: &str) -> Option<Duration> {
     Some(SystemTime::now().duration_since(time(stamp)?).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_process_has_put_again_is_not_moved_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (Cache::at(folder.path()), Cache::at(folder.path()));
+        let digest = one.put_blob(b"weights").unwrap();
+        let path = one.blob_path(digest);
+        std::fs::write(folder.path().join(&path), "weighte").unwrap();
+        // Both have read it; the one moves it and puts it again before the other comes to move it.
+        assert!(one.blob(digest).unwrap().is_none());
+        one.put_blob(b"weights").unwrap();
+        two.damaged(&path, "its content does not match its digest");
+        assert_eq!(two.blob(digest).unwrap().as_deref(), Some(&b"weights"[..]));
+        let aside = |cache: &Cache| cache.take_damage().pop().unwrap().aside.is_some();
+        assert_eq!([aside(&one), aside(&two)], [true, false]);
+    }
+
+    #[test]
+    fn of_several_that_find_the_same_damage_one_moves_it_and_none_fails() {
+        let folder = tempfile::tempdir().unwrap();
+        let cache = Cache::at(folder.path());
+        let digest = cache.put_blob(b"weights").unwrap();
+        std::fs::write(folder.path().join(cache.blob_path(digest)), "weighte").unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| assert!(cache.blob(digest).unwrap().is_none()));
+            }
+        });
+        let moved = cache.take_damage().iter().filter(|damage| damage.aside.is_some()).count();
+        assert_eq!((moved, cache.list("aside").unwrap().len()), (1, 1));
+    }
 }

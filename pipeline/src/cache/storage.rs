@@ -35,7 +35,8 @@ pub trait Storage: Send + Sync {
     /// Removes a file; fine where there is none.
     fn remove(&self, path: &str) -> io::Result<()>;
 
-    /// Takes a file out of the store and keeps it under `aside/`; says where.
+    /// Takes a file, or a folder that lies in its place, out of the store and keeps it under `aside/`; says where. Of several
+    /// that do so at once, the others fail with `NotFound`.
     fn set_aside(&self, path: &str) -> io::Result<String>;
 
     /// Makes it durable that files were removed from a folder.
@@ -187,11 +188,12 @@ impl<F: FileSystem> Storage for Disk<F> {
 
     fn set_aside(&self, path: &str) -> io::Result<String> {
         let name = format!("aside/{}-{}", super::stamp(), path.replace('/', "_"));
-        let target = self.root.join(&name);
-        match self.files.rename(&self.root.join(path), &target) {
-            Err(error) if error.kind() == ErrorKind::NotFound && self.size(path)?.is_some() => {
+        let (from, target) = (self.root.join(path), self.root.join(&name));
+        let is = |error: &io::Error| error.kind() == ErrorKind::NotFound;
+        match self.files.rename(&from, &target) {
+            Err(error) if is(&error) && !self.files.size(&from).as_ref().is_err_and(is) => {
                 self.create_folders(&self.root.join("aside"))?;
-                self.files.rename(&self.root.join(path), &target)?;
+                self.files.rename(&from, &target)?;
             }
             moved => moved?,
         }

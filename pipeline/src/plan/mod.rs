@@ -44,6 +44,8 @@ pub struct Plan {
     pub base: PathBuf,
     /// Bytes that the cache may hold while it runs.
     pub max_size: Option<u64>,
+    /// The stage to stop after, where others are left out for it.
+    pub until: Option<String>,
 }
 
 /// A stage of a plan.

@@ -45,6 +45,8 @@ pub fn plan(
         Ok(mut plan) if problems.is_empty() => {
             plan.resolved["vars"] = recorded(&spec.vars.to_json(), &spec.vars);
             plan.max_size = spec.max_size;
+            let all = plan.stages.len() == chosen.stages.len();
+            plan.until = until.filter(|_| !all).map(str::to_owned);
             Ok(plan)
         }
         Ok(_) => Err(problems),
@@ -338,6 +340,7 @@ impl<'a> Planner<'a> {
             stages,
             base: self.base.to_path_buf(),
             max_size: None,
+            until: None,
         })
     }
 }

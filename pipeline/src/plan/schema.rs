@@ -116,7 +116,7 @@ fn stage(kinds: Vec<Json>, rules: Vec<Json>) -> Json {
                 "type": "string",
             },
             "time_limit": {
-                "description": "Longest that one call of a map stage (`rows_per_call` rows) may take, or the whole work of a table, such as `30s`, `10m`; what takes longer has failed",
+                "description": "Longest that computing one call of a map stage (`rows_per_call` rows) may take, or the whole work of a table, such as `30s`, `10m`; what takes longer has failed. Not counted: reading and decoding the rows of a call, and loading weights. Rows that took too long are tried again once this or `retries` is raised",
                 "type": "string",
             },
         },

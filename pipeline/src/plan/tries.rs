@@ -16,7 +16,8 @@ pub struct Tries {
     pub retries: u32,
     /// Time before the second try; it doubles with each, up to [`LONGEST_WAIT`].
     pub wait: Duration,
-    /// Longest that one call of a map stage may take, or the whole work of a table.
+    /// Longest that computing one call of a map stage may take, its rows read and decoded and weights loaded, or the whole
+    /// work of a table.
     pub limit: Option<Duration>,
 }
 

@@ -9,6 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Arr
 use arrow::compute::take;
 
 use super::limit::{guarded, within};
+use super::quarantine::Late;
 use super::stage_run::StageRun;
 use super::writer::Item;
 use crate::batch::{Batch, string_column};
@@ -76,6 +77,8 @@ pub struct RowFailure {
     pub error: String,
     /// How often it was tried.
     pub tries: u32,
+    /// Whether it took too long, and by which limits.
+    pub late: Option<Late>,
 }
 
 /// Rows of a call that failed, by place in it, with the reason.
@@ -174,12 +177,15 @@ impl<'a> Caller<'a> {
         tries: u32,
         send: &mut dyn FnMut(Made) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let late = outcome.as_ref().is_err_and(StageError::is_late);
+        let late = Late::of(&self.stage.stage.tries).filter(|_| late);
         let failed = |rows: &Rows, fallen: Fallen| {
             let failure = |(row, error): (u32, String)| RowFailure {
                 id: rows.light.ids().value(row as usize).to_owned(),
                 key: rows.keys[row as usize],
                 error,
                 tries,
+                late,
             };
             Made::failed(fallen.into_iter().map(failure).collect())
         };

@@ -126,7 +126,9 @@ impl Stored {
                 names.join(", ")
             ))
         };
-        if !record.finished() && record.stages.get(stage).is_none_or(|info| info["rows"] == 0) {
+        if !record.finished()
+            && record.stages.get(stage).is_none_or(|info| info["rows"].as_u64().unwrap_or(0) == 0)
+        {
             return Err(Error::NotFound(format!(
                 "no rows left stage `{stage}` in run `{}`, which did not come to its end: run `{}` again, it goes on where that one stopped",
                 record.id, record.name

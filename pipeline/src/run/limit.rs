@@ -1,11 +1,11 @@
 //! How is work of a stage held in bounds? A panic is a failure like any other; a time limit leaves behind what exceeds it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{RecvTimeoutError, bounded};
 
 use super::control::Control;
+use crate::cache::unharmed::quietly;
 use crate::error::{Error, StageError, StageResult};
 
 /// Time between two looks at the stop sign.
@@ -15,7 +15,7 @@ pub const GRACE: Duration = Duration::from_secs(5);
 
 /// Runs work of a stage; a panic in it becomes an error.
 pub fn guarded<T>(work: impl FnOnce() -> StageResult<T>) -> StageResult<T> {
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| Err(StageError::panicked(panic)))
+    quietly(work).unwrap_or_else(|panic| Err(StageError::panicked(panic)))
 }
 
 /// Runs work on a thread of its own and waits at most so long, or until the stop sign, and then a grace in which it may end

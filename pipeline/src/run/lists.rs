@@ -11,9 +11,9 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
 
-use crate::cache::Cache;
 use crate::cache::segment::digests_array;
 use crate::cache::unharmed::unharmed;
+use crate::cache::{Cache, seal, stem};
 use crate::digest::{Digest, cells, encode};
 use crate::error::Error;
 use crate::tensor;
@@ -73,7 +73,7 @@ impl ListWriter {
         };
         let name = content(&pending, encode)?;
         let path = path(&name);
-        if self.cache.size(&path)?.is_some() {
+        if is_there(&self.cache, &path)? {
             self.parts.push(name);
             return Ok(());
         }
@@ -85,6 +85,7 @@ impl ListWriter {
         let mut writer = ArrowWriter::try_new(&mut bytes, disk.schema(), Some(properties()))?;
         writer.write(&disk)?;
         writer.close()?;
+        seal::seal(&mut bytes, &name);
         self.cache.put(&path, &[&bytes])?;
         self.parts.push(name);
         Ok(())
@@ -93,11 +94,23 @@ impl ListWriter {
 
 /// Ids hardly repeat, so a dictionary of them is work for nothing; what a source says of rows does.
 fn properties() -> WriterProperties {
-    let properties = WriterProperties::builder().set_statistics_enabled(EnabledStatistics::None);
+    let properties = WriterProperties::builder()
+        .set_statistics_enabled(EnabledStatistics::None)
+        .set_key_value_metadata(Some(vec![seal::unsealed()]));
     ["id", "key"]
         .into_iter()
         .fold(properties, |all, name| all.set_column_dictionary_enabled(name.into(), false))
         .build()
+}
+
+/// Whether a list lies there as it was written. One that is damaged is moved aside.
+fn is_there(cache: &Cache, path: &str) -> Result<bool, Error> {
+    let Some(bytes) = cache.find(path)? else { return Ok(false) };
+    let there = whole(path, bytes);
+    if !there {
+        cache.damaged(path, "its content does not match its digest");
+    }
+    Ok(there)
 }
 
 /// Whether these rows are those that the list is named after.
@@ -149,8 +162,11 @@ pub fn read(cache: &Cache, parts: &[String]) -> Result<Vec<RecordBatch>, Error> 
 
 /// Whether these are the bytes of the list at that path.
 pub(super) fn whole(path: &str, bytes: Bytes) -> bool {
-    let name = path.rsplit('/').next().and_then(|file| file.strip_suffix(".parquet")).unwrap_or_default();
-    decode(bytes).and_then(|found| is_named(name, &found)).unwrap_or(false)
+    let name = stem(path);
+    match seal::whole(&bytes, name) {
+        Some(whole) => whole,
+        None => decode(bytes).and_then(|found| is_named(name, &found)).unwrap_or(false),
+    }
 }
 
 fn decode(bytes: Bytes) -> Result<Vec<RecordBatch>, Error> {

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use super::checkpoint::Checkpoints;
 use super::context::Context;
 use super::found::{Found, Looked, MapFound, Output, RowState, TableFound};
-use super::quarantine::Quarantine;
+use super::quarantine::{Failed, Quarantine};
 use super::subset::{all_read, choose};
 use super::table::{TableRecord, entry, stored};
 use super::table_rows::TableRows;
@@ -200,10 +200,11 @@ impl Look<'_> {
         in_flight: &mut HashSet<Digest>,
     ) -> RowState {
         let asked = self.options.retry_quarantined || self.forced();
-        let again = asked || self.stage.on_error == OnError::Fail;
+        let fails = self.stage.on_error == OnError::Fail;
+        let stays = |failed: &Failed| !(asked || fails || failed.has_more_time(&self.stage.tries));
         match quarantine.judge(key, place) {
             Ok(Some(place)) => RowState::Cached(place),
-            Err(failed) if !again => RowState::Quarantined(failed),
+            Err(failed) if stays(&failed) => RowState::Quarantined(failed),
             _ if !in_flight.insert(*key) => RowState::Twin,
             Err(failed) => RowState::Retried(failed),
             Ok(None) => RowState::Missing,

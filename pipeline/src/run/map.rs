@@ -145,7 +145,7 @@ impl MapRun<'_> {
             }
             Err(failed) => {
                 *place = None;
-                let stays = !self.tries_again(key);
+                let stays = !self.tries_again(key, &failed);
                 if stays {
                     let id = item.batch.ids().value(row as usize).to_owned();
                     self.stage.failed(Failed { id, ..failed })?;
@@ -155,10 +155,13 @@ impl MapRun<'_> {
         }
     }
 
-    /// Whether a row in quarantine is tried in this run: when asked to, once, and where rows that fail are not set aside.
-    fn tries_again(&self, key: &Digest) -> bool {
+    /// Whether a row in quarantine is tried in this run, once: when asked to, where rows that fail are not set aside, and where
+    /// it took too long and may take longer now.
+    fn tries_again(&self, key: &Digest, failed: &Failed) -> bool {
+        let stage = self.stage.stage;
         let asked = self.forced || self.stage.shared.options.retry_quarantined;
-        (asked || self.stage.stage.on_error == OnError::Fail) && !self.quarantine.tried_now(key)
+        let again = asked || stage.on_error == OnError::Fail || failed.has_more_time(&stage.tries);
+        again && !self.quarantine.tried_now(key)
     }
 
     /// Loads and prepares the missing rows of a batch, call by call, and sends the batch after them.

@@ -3,7 +3,6 @@
 //! Architecture invariant: a row goes downstream only once it is durable, so nothing computed later can depend on a row that
 //! a kill could lose. There is no async runtime.
 
-mod broken;
 mod calls;
 pub mod checkpoint;
 pub mod context;
@@ -11,6 +10,7 @@ pub mod control;
 mod elsewhere;
 pub mod export;
 mod found;
+pub mod history;
 pub mod identity;
 mod limit;
 pub mod lists;
@@ -30,6 +30,7 @@ mod subset;
 mod table;
 pub mod table_rows;
 mod table_tries;
+mod unfinished;
 pub mod verify;
 pub mod why;
 mod writer;
@@ -102,6 +103,8 @@ pub fn run(
     state.cache.check_format()?;
     let mut record = Record::begin(plan, state, options)?;
     state.cache.mark_format()?;
+    // The memo is no file of the store; a folder in its place is damage all the same.
+    state.cache.size("files.memo")?;
     let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
     let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
@@ -125,9 +128,15 @@ pub fn run(
     }
     let saved = state.files.save();
     let result = result.and(saved);
-    let outcome = record.finish(&result)?;
+    let written = record.finish(&result);
+    if let (Err(_), Err(error)) = (&result, &written) {
+        let message = format!("how the run ended could not be written: {error}");
+        observer.event(&Event::Warning { stage: None, message });
+    }
+    let outcome = if written.is_ok() { record.outcome.clone() } else { "failed".into() };
     observer.event(&Event::RunFinished { outcome, seconds: record.seconds.unwrap_or_default() });
-    Ok((record, result))
+    // What failed first is the reason.
+    Ok((record, result.and(written)))
 }
 
 /// Tells of the damaged files that were found since last asked.
@@ -177,10 +186,10 @@ fn attempt_run(
             });
         }
     });
-    record.stages(&shared)?;
+    let recorded = record.stages(&shared);
     match first_error.into_inner().unwrap_or_else(|p| p.into_inner()) {
         Some(error) => Err(error),
-        None => Ok(()),
+        None => recorded,
     }
 }
 

@@ -7,11 +7,11 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::State;
 use super::identity::Identity;
 use super::record::Record;
 use super::table::TableRecord;
 use super::why::diff::{Change, Part, diff};
-use super::{State, broken};
 use crate::cache::{Cache, live};
 use crate::digest::Digest;
 use crate::error::Error;
@@ -74,13 +74,11 @@ impl<'a> Past<'a> {
     /// The recorded runs, newest first, each with the outcome that it has as far as is known.
     pub fn records(&self) -> &[Record] {
         self.records.get_or_init(|| {
-            let mut all = Record::all(&self.state.runs);
-            all.reverse();
-            for record in all.iter_mut().filter(|record| !record.finished()) {
+            let known = |mut record: Record| {
                 record.outcome = record.stands(&self.at_work).to_owned();
-                broken::complete(record);
-            }
-            all
+                record.as_far_as_told()
+            };
+            Record::all(&self.state.runs).into_iter().rev().map(known).collect()
         })
     }
 

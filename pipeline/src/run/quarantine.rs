@@ -13,6 +13,7 @@ use crate::cache::entries::Place;
 use crate::cache::{Cache, stamp};
 use crate::digest::{Digest, DigestMap};
 use crate::error::Error;
+use crate::plan::Tries;
 
 /// One row in quarantine, or one that has left it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +32,35 @@ pub struct Failed {
     /// It failed when it was computed anew: the older value that is stored must not be used.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hides: bool,
+    /// It took longer than the `time_limit` of its stage.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub late: Option<Late>,
+}
+
+/// The limits by which a row fell: with larger ones it may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Late {
+    /// Milliseconds that a call could take.
+    pub limit: u64,
+    /// Tries after the first one.
+    pub retries: u32,
+}
+
+impl Late {
+    /// What a stage allows now; `None` where it has no limit.
+    pub fn of(tries: &Tries) -> Option<Self> {
+        Some(Late { limit: tries.limit?.as_millis() as u64, retries: tries.retries })
+    }
+}
+
+impl Failed {
+    /// Whether the row took too long, and its stage allows more by now: reason enough to try it again.
+    pub fn has_more_time(&self, tries: &Tries) -> bool {
+        let more = |late: &Late| {
+            Late::of(tries).is_none_or(|now| now.limit > late.limit || now.retries > late.retries)
+        };
+        self.late.as_ref().is_some_and(more)
+    }
 }
 
 /// The failed rows of one identity.
@@ -90,8 +120,17 @@ impl Quarantine {
         self.rows().known.get(key).is_some_and(|known| known.now)
     }
 
-    /// Adds a failure after so many tries; durable after [`commit`](Self::commit). `hides`: an older value is stored.
-    pub fn add(&self, key: Digest, id: &str, error: &str, tries: u32, hides: bool) -> Failed {
+    /// Adds a failure after so many tries; durable after [`commit`](Self::commit). `hides`: an older value is stored. `late`:
+    /// it took too long, by these limits.
+    pub fn add(
+        &self,
+        key: Digest,
+        id: &str,
+        error: &str,
+        tries: u32,
+        hides: bool,
+        late: Option<Late>,
+    ) -> Failed {
         let mut rows = self.rows();
         let before = rows.known.get(&key).map(|known| &known.last);
         let attempts = before.map_or(0, |before| before.attempts) + tries;
@@ -103,6 +142,7 @@ impl Quarantine {
             attempts,
             resolved: false,
             hides,
+            late,
         };
         rows.fresh.push(failed.clone());
         rows.add(key, failed.clone(), true);
@@ -119,8 +159,13 @@ impl Quarantine {
             let Some(known) = rows.known.get(key).filter(|known| !known.last.resolved) else { continue };
             let last = &known.last;
             hid |= last.hides;
-            let resolved =
-                Failed { attempts: last.attempts + 1, resolved: true, hides: false, ..last.clone() };
+            let resolved = Failed {
+                attempts: last.attempts + 1,
+                resolved: true,
+                hides: false,
+                late: None,
+                ..last.clone()
+            };
             rows.fresh.push(resolved.clone());
             rows.add(*key, resolved, true);
         }
@@ -198,7 +243,7 @@ mod tests {
         for run in 1..=3 {
             let quarantine = open(folder.path());
             assert!(!quarantine.tried_now(&key));
-            assert_eq!(quarantine.add(key, "a", "no", 2, false).attempts, 2 * run);
+            assert_eq!(quarantine.add(key, "a", "no", 2, false, None).attempts, 2 * run);
             assert!(quarantine.tried_now(&key));
             quarantine.commit().unwrap();
         }
@@ -207,7 +252,26 @@ mod tests {
         quarantine.commit().unwrap();
         let quarantine = open(folder.path());
         assert!(quarantine.get(&key).is_none());
-        assert_eq!(quarantine.add(key, "a", "again", 1, false).attempts, 8);
+        assert_eq!(quarantine.add(key, "a", "again", 1, false, None).attempts, 8);
+    }
+
+    #[test]
+    fn what_took_too_long_is_tried_again_with_more_time_and_old_lines_are_read() {
+        let tries = |limit: Option<u64>, retries| Tries {
+            limit: limit.map(std::time::Duration::from_millis),
+            retries,
+            ..Tries::default()
+        };
+        let line = |late: &str| format!(r#"{{"key":"00","id":"a","error":"slow","attempts":1{late}}}"#);
+        let read = |late: &str| serde_json::from_str::<Failed>(&line(late)).unwrap();
+        let late = read(r#","late":{"limit":500,"retries":1}"#);
+        let more = [tries(Some(501), 1), tries(Some(500), 2), tries(None, 0)];
+        assert!(more.iter().all(|tries| late.has_more_time(tries)));
+        let less = [tries(Some(500), 1), tries(Some(400), 1), tries(Some(500), 0)];
+        assert!(!less.iter().any(|tries| late.has_more_time(tries)));
+        let other = read("");
+        assert!(other.late.is_none() && !more.iter().any(|tries| other.has_more_time(tries)));
+        assert_eq!(serde_json::to_string(&other).unwrap(), line(""));
     }
 
     #[test]
@@ -220,6 +284,7 @@ mod tests {
             attempts,
             resolved,
             hides: false,
+            late: None,
         };
         let lines = [line(1, false), line(2, false), line(2, true)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {
@@ -241,7 +306,7 @@ mod tests {
         for change in damage {
             let folder = tempfile::tempdir().unwrap();
             let quarantine = open(folder.path());
-            quarantine.add(key, "a", "no", 1, false);
+            quarantine.add(key, "a", "no", 1, false, None);
             quarantine.commit().unwrap();
             let file = std::fs::read_dir(folder.path().join("rows")).unwrap().next().unwrap().unwrap().path();
             let mut bytes = std::fs::read(&file).unwrap();

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{LineWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime};
 
 use arrow::array::{RecordBatch, StringArray, UInt32Array};
@@ -13,11 +13,14 @@ use parquet::arrow::ArrowWriter;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::stage_run::Shared;
+use super::stage_run::{Shared, Tally};
 use super::{Options, State};
+use crate::cache::Cache;
+use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::{Lines, Observer};
 use crate::plan::Plan;
+use crate::stage::Shape;
 
 /// `run.json`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -44,12 +47,15 @@ pub struct Record {
     pub error: Option<String>,
     /// The run that this is a part of.
     pub parent: Option<String>,
+    /// The stage that it was to stop after, where others were left out for it.
+    #[serde(default)]
+    pub until: Option<String>,
     /// What each stage did, in order.
     pub stages: Map<String, Value>,
     /// The pipeline as resolved.
     pub pipeline: Value,
     #[serde(skip)]
-    folder: PathBuf,
+    pub(super) folder: PathBuf,
     #[serde(skip)]
     order: Vec<String>,
     #[serde(skip)]
@@ -76,7 +82,13 @@ impl Record {
             outcome: "running".into(),
             error: None,
             parent: None,
-            stages: Map::new(),
+            until: plan.until.clone(),
+            stages: plan
+                .stages
+                .iter()
+                .enumerate()
+                .map(|(at, s)| (s.name.clone(), planned(plan, at)))
+                .collect(),
             pipeline: plan.resolved.clone(),
             folder,
             order: plan.stages.iter().map(|s| s.name.clone()).collect(),
@@ -91,41 +103,6 @@ impl Record {
         &self.folder
     }
 
-    /// Reads the record of a finished or broken run.
-    pub fn read(folder: &Path) -> Result<Self, Error> {
-        let path = folder.join("run.json");
-        let bytes = fs::read(&path).map_err(Error::io("read", &path))?;
-        let record: Record = serde_json::from_slice(&bytes)
-            .map_err(|e| Error::NotFound(format!("`{}` is not the record of a run: {e}", path.display())))?;
-        Ok(Record { folder: folder.to_owned(), ..record })
-    }
-
-    /// The records in a state folder, oldest first; folders that hold none are passed over.
-    pub fn all(runs: &Path) -> Vec<Self> {
-        let mut folders: Vec<PathBuf> = fs::read_dir(runs)
-            .map(|dir| dir.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default();
-        folders.sort();
-        let mut records: Vec<Record> =
-            folders.iter().filter_map(|folder| Record::read(folder).ok()).collect();
-        // Runs of one second are numbered: `x`, `x-2`, ..., `x-10`.
-        records.sort_by(|a, b| (&a.start, a.id.len()).cmp(&(&b.start, b.id.len())));
-        records
-    }
-
-    /// The record of that name; `last` is the newest.
-    pub fn find(runs: &Path, name: &str) -> Result<Self, Error> {
-        let mut all = Record::all(runs);
-        if let Some(at) = all.iter().position(|record| record.id == name) {
-            return Ok(all.swap_remove(at));
-        }
-        match all.pop() {
-            Some(last) if name == "last" => Ok(last),
-            Some(last) => Err(Error::NotFound(format!("no run `{name}`; the newest is `{}`", last.id))),
-            None => Err(Error::NotFound(format!("no runs in `{}` yet", runs.display()))),
-        }
-    }
-
     /// An observer that writes `events.jsonl`.
     pub(crate) fn events(&self) -> Result<Arc<dyn Observer>, Error> {
         let path = self.folder.join("events.jsonl");
@@ -137,46 +114,13 @@ impl Record {
     pub(crate) fn stages(&mut self, shared: &Shared) -> Result<(), Error> {
         let mut metrics = Map::new();
         let mut failed = Vec::new();
+        let mut read = Ok(());
         for (at, (stage, tally)) in shared.plan.stages.iter().zip(&shared.tallies).enumerate() {
-            let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-            let cache = &shared.state.cache;
-            let mut artifacts = Vec::new();
-            for (name, digest) in tally.artifacts.get().into_iter().flatten() {
-                artifacts.push(
-                    json!({ "name": name, "digest": digest.to_string(), "path": cache.blob_path(*digest) }),
-                );
-                if name == "metrics" {
-                    let path = cache.blob_path(*digest);
-                    let gone = || Error::Damaged { path, what: "metrics are gone or damaged".into() };
-                    let bytes = cache.blob(*digest)?.ok_or_else(gone)?;
-                    if let Ok(value) = serde_json::from_slice::<Value>(&bytes) {
-                        metrics.insert(stage.name.clone(), value);
-                    }
-                }
+            self.stages.insert(stage.name.clone(), counted(shared, at));
+            match scores(&shared.state.cache, tally) {
+                Ok(found) => drop(found.map(|found| metrics.insert(stage.name.clone(), found))),
+                Err(error) => read = read.and(Err(error)),
             }
-            let (entries, segments) = tally.entries.get().cloned().unzip();
-            let inputs: Vec<&str> =
-                stage.inputs.iter().map(|&at| shared.plan.stages[at].name.as_str()).collect();
-            let record = json!({
-                "kind": stage.kind,
-                "version": stage.version,
-                "inputs": inputs,
-                "key": tally.key.get().map(|key| key.to_string()),
-                "rows": count(&tally.rows),
-                "hits": count(&tally.hits),
-                "misses": count(&tally.misses),
-                "quarantined": count(&tally.quarantined),
-                "seconds": *tally.seconds.lock().unwrap_or_else(|p| p.into_inner()),
-                "computing": shared.control.computing(at),
-                "bytes": count(&tally.bytes),
-                "artifacts": artifacts,
-                "columns": stage.planned.adds.iter().map(|f| f.name().clone()).collect::<Vec<_>>(),
-                "shape": stage.planned.work.shape(),
-                "entries": entries,
-                "segments": segments.flatten(),
-                "lists": tally.lists.get(),
-            });
-            self.stages.insert(stage.name.clone(), record);
             for row in tally.failed.lock().unwrap_or_else(|p| p.into_inner()).iter() {
                 failed.push((stage.name.clone(), row.clone()));
             }
@@ -184,11 +128,11 @@ impl Record {
         if !metrics.is_empty() {
             self.put("metrics.json", &pretty(&Value::Object(metrics))?)?;
         }
-        self.quarantine(&failed)
+        self.quarantine(&failed).and(read)
     }
 
-    /// Ends the record; returns the outcome's name.
-    pub(crate) fn finish(&mut self, result: &Result<(), Error>) -> Result<String, Error> {
+    /// Ends the record.
+    pub(crate) fn finish(&mut self, result: &Result<(), Error>) -> Result<(), Error> {
         self.end = Some(humantime::format_rfc3339_seconds(SystemTime::now()).to_string());
         self.seconds = self.began.map(|began| began.elapsed().as_secs_f64());
         self.error = result.as_ref().err().map(|error| error.to_string());
@@ -199,8 +143,7 @@ impl Record {
             Ok(()) => "done",
         }
         .to_owned();
-        self.write()?;
-        Ok(self.outcome.clone())
+        self.write()
     }
 
     /// How the run stands, knowing which runs are at work: one that was killed could not write that it ended.
@@ -211,7 +154,7 @@ impl Record {
         }
     }
 
-    /// Whether the run came to its end.
+    /// Whether the run came to its end, or to that of the stage that it was to stop after.
     pub fn finished(&self) -> bool {
         ["done", "quarantined"].contains(&self.outcome.as_str())
     }
@@ -256,6 +199,58 @@ impl Record {
         });
         written.and_then(|()| fs::rename(&temporary, &path)).map_err(Error::io("write", &path))
     }
+}
+
+/// What is known of a stage before it begins.
+fn planned(plan: &Plan, at: usize) -> Value {
+    let stage = &plan.stages[at];
+    json!({
+        "kind": stage.kind,
+        "version": stage.version,
+        "inputs": stage.inputs.iter().map(|&at| plan.stages[at].name.as_str()).collect::<Vec<_>>(),
+        "columns": stage.planned.adds.iter().map(|f| f.name().clone()).collect::<Vec<_>>(),
+        "shape": stage.planned.work.shape(),
+    })
+}
+
+/// What an attempt counted of a stage.
+fn counted(shared: &Shared, at: usize) -> Value {
+    let (tally, cache) = (&shared.tallies[at], &shared.state.cache);
+    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    let artifact = |(name, digest): (&String, &Digest)| json!({ "name": name, "digest": digest.to_string(), "path": cache.blob_path(*digest) });
+    let (entries, segments) = tally.entries.get().cloned().unzip();
+    // Of rows computed one by one those count that became durable.
+    let misses = match shared.plan.stages[at].planned.work.shape() {
+        Shape::Map => &tally.committed,
+        _ => &tally.misses,
+    };
+    let mut record = planned(shared.plan, at);
+    for (name, value) in [
+        ("key", json!(tally.key.get().map(|key| key.to_string()))),
+        ("rows", count(&tally.rows).into()),
+        ("hits", count(&tally.hits).into()),
+        ("misses", count(misses).into()),
+        ("quarantined", count(&tally.quarantined).into()),
+        ("seconds", (*tally.seconds.lock().unwrap_or_else(|p| p.into_inner())).into()),
+        ("computing", json!(shared.control.computing(at))),
+        ("bytes", count(&tally.bytes).into()),
+        ("artifacts", tally.artifacts.get().into_iter().flatten().map(artifact).collect()),
+        ("entries", json!(entries)),
+        ("segments", json!(segments.flatten())),
+        ("lists", json!(tally.lists.get())),
+    ] {
+        record[name] = value;
+    }
+    record
+}
+
+/// The scores that a stage has given as its artifact `metrics`.
+fn scores(cache: &Cache, tally: &Tally) -> Result<Option<Value>, Error> {
+    let Some(digest) = tally.artifacts.get().and_then(|made| made.get("metrics")) else { return Ok(None) };
+    let path = cache.blob_path(*digest);
+    let gone = || Error::Damaged { path, what: "metrics are gone or damaged".into() };
+    let bytes = cache.blob(*digest)?.ok_or_else(gone)?;
+    Ok(serde_json::from_slice(&bytes).ok())
 }
 
 fn pretty(value: &Value) -> Result<Vec<u8>, Error> {

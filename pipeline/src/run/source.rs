@@ -19,7 +19,7 @@ pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
     let quarantine = Quarantine::open(stage.shared.state.cache.clone(), folder)?;
     let rows = failures.into_inner().into_iter().map(|(id, error)| {
         let key = Digest::of_parts([stage.identity.0.as_slice(), id.as_bytes()]);
-        quarantine.add(key, &id, &error, 1, false)
+        quarantine.add(key, &id, &error, 1, false, None)
     });
     let failed: Vec<Failed> = rows.collect();
     quarantine.commit()?;

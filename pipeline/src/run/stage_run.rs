@@ -48,6 +48,8 @@ pub struct Tally {
     pub misses: AtomicU64,
     pub quarantined: AtomicU64,
     pub seconds: Mutex<f64>,
+    /// Rows committed.
+    pub committed: AtomicU64,
     /// Bytes of the rows committed.
     pub bytes: AtomicU64,
     pub key: OnceLock<Digest>,
@@ -314,6 +316,7 @@ impl<'a> StageRun<'a> {
 
     /// Counts and tells that rows became durable, in a segment of so many bytes.
     pub fn committed(&self, rows: u64, bytes: u64) {
+        self.tally.committed.fetch_add(rows, Ordering::Relaxed);
         self.tally.bytes.fetch_add(bytes, Ordering::Relaxed);
         let computing = self.shared.control.computing(self.at);
         self.tell(Event::RowsCommitted { stage: self.stage.name.clone(), rows, bytes, computing });
@@ -321,13 +324,13 @@ impl<'a> StageRun<'a> {
 
     /// Closes the stage's books.
     pub fn end(&self, result: Result<(), Error>) -> Result<(), Error> {
-        if let Some(list) = self.list.lock().unwrap_or_else(|p| p.into_inner()).take() {
-            let _ = self.tally.lists.set(list.finish()?);
-        }
-        result?;
-        self.threshold()?;
         let seconds = self.started.get().map_or(0.0, |started| started.elapsed().as_secs_f64());
         *self.tally.seconds.lock().unwrap_or_else(|p| p.into_inner()) = seconds;
+        let list = self.list.lock().unwrap_or_else(|p| p.into_inner()).take();
+        let listed = list.map_or(Ok(()), |list| list.finish().map(|parts| drop(self.tally.lists.set(parts))));
+        // What failed first is the reason.
+        result.and(listed)?;
+        self.threshold()?;
         self.tally.done.store(true, Ordering::Relaxed);
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         self.tell(Event::StageFinished {

@@ -10,7 +10,7 @@ use serde::Serialize;
 use super::{lists, table};
 use crate::cache::segment::Segment;
 use crate::cache::sidecar::{self, Sidecar};
-use crate::cache::{Cache, Damage};
+use crate::cache::{Cache, Damage, is_named as named};
 use crate::digest::Digest;
 use crate::error::Error;
 
@@ -117,7 +117,8 @@ fn folders(cache: &Cache, above: &str) -> Result<Vec<String>, Error> {
 }
 
 fn add(cache: &Cache, folder: &str, kind: impl Fn() -> Kind, tasks: &mut Vec<Task>) -> Result<(), Error> {
-    for item in cache.list(folder)?.into_iter().filter(|item| !item.folder) {
+    // A folder in a file's place is damage as well.
+    for item in cache.list(folder)? {
         tasks.push(Task { path: format!("{folder}/{}", item.name), size: item.size, kind: kind() });
     }
     Ok(())
@@ -182,12 +183,4 @@ impl Task {
         }
         Ok(())
     }
-}
-
-/// Whether a file bears a digest: as its whole name, or its beginning after the last `-`.
-fn named(path: &str, digest: &str) -> bool {
-    let name = path.rsplit('/').next().unwrap_or_default();
-    let stem = name.split('.').next().unwrap_or_default();
-    let stated = stem.rsplit('-').next().unwrap_or_default();
-    stated.len() >= sidecar::NAME.min(digest.len()) && digest.starts_with(stated)
 }

@@ -25,7 +25,7 @@ pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> (Tries, Vec<Nam
         }
     }
     if let Some(node) = stage.get("retry_wait")
-        && let Some(wait) = duration(node, "retry_wait", problems)
+        && let Some(wait) = duration(node, "retry_wait", "`500ms`, `2s`, at most `1m`", problems)
     {
         tries.wait = wait;
         if wait > LONGEST_WAIT {
@@ -38,7 +38,7 @@ pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> (Tries, Vec<Nam
         }
     }
     if let Some(node) = stage.get("time_limit") {
-        tries.limit = duration(node, "time_limit", problems);
+        tries.limit = duration(node, "time_limit", "`500ms`, `30s`, `2m`, `1h`", problems);
         if tries.limit == Some(Duration::ZERO) {
             report(problems, node, "`time_limit` must be longer than nothing", "leave it out for no limit");
         }
@@ -53,14 +53,14 @@ pub(super) fn read(stage: &Node, problems: &mut Vec<Problem>) -> (Tries, Vec<Nam
     (tries, with_effect.into_iter().filter(|(_, has)| *has).filter_map(|(key, _)| entry(key)).collect())
 }
 
-fn duration(node: &Node, key: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
+fn duration(node: &Node, key: &str, such: &str, problems: &mut Vec<Problem>) -> Option<Duration> {
     let read = node.as_str().and_then(|text| humantime::parse_duration(text).ok());
     if read.is_none() {
         report(
             problems,
             node,
             &format!("`{key}` must be a length of time"),
-            "write a number and its unit: `500ms`, `30s`, `2m`, `1h`",
+            &format!("write a number and its unit: {such}"),
         );
     }
     read

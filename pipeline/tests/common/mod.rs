@@ -325,6 +325,7 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
         resolved: json!({}),
         base: Path::new(".").to_owned(),
         max_size: None,
+        until: None,
     }
 }
 

@@ -23,6 +23,8 @@ pub enum Damage {
     Swap(Vec<u8>),
     /// It holds something else.
     Foreign,
+    /// A folder lies in its place.
+    Folder,
 }
 
 impl std::fmt::Debug for Damage {
@@ -42,7 +44,7 @@ impl Damage {
         let flips = [0.0, 0.02, 0.98, 1.0].into_iter().chain(between).map(Damage::Flip);
         let whole =
             [Damage::Half(0.5), Damage::Half(random.random()), Damage::Short, Damage::Empty, Damage::Delete];
-        flips.chain(whole).chain([Damage::Foreign]).chain(other.map(Damage::Swap)).collect()
+        flips.chain(whole).chain([Damage::Foreign, Damage::Folder]).chain(other.map(Damage::Swap)).collect()
     }
 
     /// The ways that a file which is open, and perhaps mapped, can take: in place only bits, all else by another file.
@@ -67,6 +69,7 @@ impl Damage {
             Damage::Delete => "delete",
             Damage::Swap(_) => "swap",
             Damage::Foreign => "foreign",
+            Damage::Folder => "folder",
         }
     }
 
@@ -90,6 +93,11 @@ impl Damage {
             Damage::Empty => replace(&[]),
             Damage::Delete => fs::remove_file(file).unwrap(),
             Damage::Swap(other) => replace(other),
+            Damage::Folder => {
+                fs::remove_file(file).unwrap();
+                fs::create_dir(file).unwrap();
+                fs::write(file.join("inner"), "a file in it").unwrap();
+            }
             Damage::Foreign => replace(b"these bytes come from somewhere else"),
         }
     }

@@ -4,9 +4,10 @@ use std::io::Write;
 use std::time::Duration;
 
 use affectflow_pipeline::run::space::gc::{Gone, Policy, Removed, What, gc};
-use affectflow_pipeline::units;
+use affectflow_pipeline::{spec, units};
 use serde_json::json;
 
+use crate::commands::tell_damage;
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
 use crate::view::cost::seconds_about;
@@ -22,7 +23,8 @@ pub struct Args {
     /// Keep runs that ended less long ago: `12h`, `30d`, `2w`
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
     older_than: Duration,
-    /// Hold this size: `20GB`, `512MiB`; the least recently used results go first, never those of runs at work
+    /// Hold this size: `20GB`, `512MiB`; the least recently used results go first, never those of runs at work [default:
+    /// `cache: {max_size}` of the pipeline file]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_size: Option<u64>,
     /// Show what would go; removes nothing
@@ -44,12 +46,14 @@ fn size(text: &str) -> Result<u64, &'static str> {
 /// Removes, or only looks.
 pub fn run(args: Args, project: &Project) -> Outcome {
     let state = project.existing()?;
-    let policy = Policy { older_than: Some(args.older_than), max_size: args.max_size, dry_run: args.dry_run };
+    let max_size = args.max_size.or_else(|| limit_of_file(project));
+    let policy = Policy { older_than: Some(args.older_than), max_size, dry_run: args.dry_run };
     let removed = gc(&state, &policy)?;
+    tell_damage(&removed.damage);
     for run in &removed.unreadable {
         eprintln!("warning: the record of run `{run}` cannot be read: what is newer than it was kept");
     }
-    if let Some(max) = args.max_size.filter(|&max| removed.left > max) {
+    if let Some(max) = max_size.filter(|&max| removed.left > max) {
         let why = match removed.pinned {
             0 => "what is left says how results were made".to_owned(),
             pinned => format!("runs at work use {} of them", bytes(pinned)),
@@ -64,6 +68,24 @@ pub fn run(args: Args, project: &Project) -> Outcome {
     Ok(Exit::Done)
 }
 
+/// The limit that the pipeline file sets, if there is such a file.
+fn limit_of_file(project: &Project) -> Option<u64> {
+    let file = project.file.display();
+    let (spec, problems) = project.file.is_file().then(|| spec::load_lenient(&project.file, &[]))?;
+    match spec {
+        Some(spec) => {
+            let max = spec.max_size?;
+            eprintln!("holding {}, the `max_size` of `{file}`", bytes(max));
+            Some(max)
+        }
+        None => {
+            let why = problems.first().map(|problem| problem.message.as_str()).unwrap_or_default();
+            eprintln!("warning: `{file}` cannot be read, so no limit that it may set is held: {why}");
+            None
+        }
+    }
+}
+
 fn write_json(out: &mut impl Write, removed: &Removed) -> std::io::Result<()> {
     for gone in &removed.gone {
         writeln!(out, "{}", serde_json::to_string(gone)?)?;
@@ -76,7 +98,7 @@ fn write_json(out: &mut impl Write, removed: &Removed) -> std::io::Result<()> {
 
 fn write_table(out: &mut impl Write, removed: &Removed, dry_run: bool) -> std::io::Result<()> {
     let left = bytes(removed.left);
-    if files(removed) == 0 {
+    if removed.gone.is_empty() && removed.leftovers.0 == 0 {
         return writeln!(out, "nothing to remove, {left} in use");
     }
     let head = ["what", "stage", "pipelines", "rows", "size", "last used", "to recompute"];
@@ -114,7 +136,11 @@ fn rows(gone: &[Gone]) -> Vec<Vec<String>> {
 
 fn line(gone: &Gone) -> Vec<String> {
     let name = gone.name.get(..SHOWN).unwrap_or(&gone.name);
-    let what = if gone.what == What::Table { "table" } else { "rows" };
+    let what = match gone.what {
+        What::Table => "table",
+        What::Superseded => "superseded",
+        _ => "rows",
+    };
     vec![
         format!("{what} {name}"),
         gone.stage.clone().unwrap_or_else(|| "-".into()),
@@ -127,7 +153,7 @@ fn line(gone: &Gone) -> Vec<String> {
 }
 
 fn result(gone: &Gone) -> bool {
-    matches!(gone.what, What::Table | What::Rows)
+    matches!(gone.what, What::Table | What::Rows | What::Superseded)
 }
 
 fn files(removed: &Removed) -> u64 {

@@ -22,7 +22,7 @@ enum Command {
     Stats(stats::Args),
     /// Check every stored byte; damaged files are moved aside, and the next run computes their rows again
     Verify(verify::Args),
-    /// Remove what no kept run needs: live runs, the newest finished run of each pipeline and young runs are kept
+    /// Remove what no kept run needs: live runs, the newest whole run of each pipeline, newer partial ones and young runs are kept
     Gc(gc::Args),
 }
 

@@ -78,7 +78,7 @@ impl Choice<'_> {
             What::Table | What::Rows => Some(1),
             What::Checkpoint => Some(2),
             What::List if !self.live => Some(3),
-            What::List | What::Artifact | What::Identity => None,
+            What::List | What::Artifact | What::Identity | What::Superseded => None,
         };
         let evictable = self.units.iter().enumerate().filter(|(_, unit)| !self.pinned(unit));
         let mut order: Vec<_> = evictable
@@ -137,7 +137,7 @@ impl<'a> Chosen<'a> {
         let stays =
             self.units.iter().zip(&self.gone).filter(|(unit, gone)| !**gone && RESULTS.contains(&unit.what));
         let paths = stays.flat_map(|(unit, _)| {
-            let identities = unit.records.iter().map(|record| identity_path(&record.identity));
+            let identities = unit.records.iter().map(|(_, record)| identity_path(&record.identity));
             unit.artifacts().chain(identities).chain([identity_path(&unit.name)])
         });
         paths.collect()

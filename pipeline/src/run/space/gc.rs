@@ -1,7 +1,9 @@
-//! `cache gc`: what no kept run needs is removed. Kept are live runs, the newest finished run of each pipeline, and young
-//! ones; where a size is to be held, more goes, the least recently used results first.
+//! `cache gc`: what no kept run needs is removed. Kept are live runs, the newest finished run of each pipeline (of those that were
+//! to stop after a stage the newer ones too), and young ones; where a size is to be held, more goes, the least recently used results first.
 
+use std::collections::{BTreeSet, HashSet};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use serde::Serialize;
@@ -9,8 +11,9 @@ use serde::Serialize;
 use super::super::State;
 use super::choose::Choice;
 use super::inventory::{Unit, inventory};
+use super::superseded::{self, Superseded};
 use super::uses::{Used, Uses};
-use crate::cache::{Cache, live};
+use crate::cache::{Cache, Damage, claims, live};
 use crate::error::Error;
 
 pub use super::inventory::What;
@@ -18,7 +21,8 @@ pub use super::inventory::What;
 /// Files of writers that died are removed after that long.
 const LEFTOVER: Duration = Duration::from_secs(3600);
 /// Folders whose files and folders may hold such files.
-const FOLDERS: [&str; 8] = [
+const FOLDERS: [&str; 9] = [
+    "aside",
     "v1/rows",
     "v1/tables",
     "v1/checkpoints",
@@ -32,7 +36,7 @@ const FOLDERS: [&str; 8] = [
 /// What is kept.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Runs that ended later ago than that are not kept, but the newest finished one of each pipeline; `None`: all are.
+    /// Runs that ended longer ago are not kept, but the newest finished ones of each pipeline; `None`: all are.
     pub older_than: Option<Duration>,
     /// Bytes the cache may hold.
     pub max_size: Option<u64>,
@@ -53,6 +57,8 @@ pub struct Removed {
     pub pinned: u64,
     /// Runs whose records cannot be read, so that everything newer was kept.
     pub unreadable: Vec<String>,
+    /// Damaged files that were come across and moved aside.
+    pub damage: Vec<Damage>,
 }
 
 /// One thing that went.
@@ -83,17 +89,26 @@ pub struct Gone {
 /// Removes what the policy does not keep.
 pub fn gc(state: &State, policy: &Policy) -> Result<Removed, Error> {
     state.cache.check_format()?;
-    collect(&state.cache, &state.runs, policy)
+    let mut removed = collect(&state.cache, &state.runs, policy)?;
+    removed.damage = state.cache.take_damage();
+    Ok(removed)
 }
 
-pub(super) fn collect(cache: &Cache, runs: &Path, policy: &Policy) -> Result<Removed, Error> {
+pub(super) fn collect(cache: &Arc<Cache>, runs: &Path, policy: &Policy) -> Result<Removed, Error> {
     let now = SystemTime::now();
     let cutoff = policy.older_than.and_then(|age| now.checked_sub(age));
     // Before anything is looked at: what begins later finds what is gone to be missing, and computes it.
     let pinned = live::pinned(cache)?;
     let live = !cache.list("v1/live")?.is_empty();
     let uses = Uses::read(runs, cutoff);
-    let units = inventory(cache)?;
+    let mut units = inventory(cache)?;
+    let none = BTreeSet::new();
+    // What a run needs whose record cannot be read, nobody knows.
+    let known = |unit: &Unit| unit.what != What::Table || uses.unreadable.is_empty();
+    for unit in units.iter_mut().filter(|unit| known(unit) && !pinned.contains(&unit.name)) {
+        let needed = uses.by_path.get(&unit.path()).map_or(&none, |used| &used.segments);
+        superseded::look(cache, unit, needed)?;
+    }
     let choice =
         Choice { units: &units, uses: &uses, pinned: &pinned, live, cutoff, max_size: policy.max_size };
     let (chosen, left) = choice.choose();
@@ -103,18 +118,26 @@ pub(super) fn collect(cache: &Cache, runs: &Path, policy: &Policy) -> Result<Rem
         unreadable: uses.unreadable.iter().map(|(name, _)| name.clone()).collect(),
         ..Removed::default()
     };
+    let told = |unit: &Unit| gone(cache, unit, uses.by_path.get(&unit.path()), choice.last(unit));
+    for unit in units.iter().filter(|unit| unit.superseded.bytes > 0) {
+        let Superseded { files, rows, bytes, .. } = &unit.superseded;
+        let (files, bytes, rows, seconds) = (files.len() as u64, *bytes, Some(*rows), Some(0.0));
+        removed.gone.push(Gone { what: What::Superseded, files, bytes, rows, seconds, ..told(unit)? });
+    }
     for &at in &chosen {
-        let unit = &units[at];
-        removed.gone.push(gone(cache, unit, uses.by_path.get(&unit.path()), choice.last(unit))?);
+        removed.gone.push(told(&units[at])?);
     }
     if policy.dry_run {
         return Ok(removed);
     }
+    units.iter().try_for_each(|unit| take_out(cache, &unit.superseded.files))?;
     chosen.iter().try_for_each(|&at| remove(cache, &units[at]))?;
-    if !live {
-        forget_claims(cache)?;
-    }
+    claims::forget_dead(cache)?;
     removed.leftovers = sweep(cache)?;
+    // At last what needs room itself.
+    let chosen: HashSet<usize> = chosen.into_iter().collect();
+    let stay = units.iter().enumerate().filter(|(at, _)| !chosen.contains(at));
+    stay.map(|(_, unit)| unit).try_for_each(|unit| superseded::rewrite(cache, unit))?;
     Ok(removed)
 }
 
@@ -134,27 +157,30 @@ fn gone(cache: &Cache, unit: &Unit, used: Option<&Used>, last: Option<SystemTime
     })
 }
 
-/// Removes a thing so that no moment of it looks like damage: records before the rows they name, sidecars before segments.
+/// Removes a thing.
 fn remove(cache: &Cache, unit: &Unit) -> Result<(), Error> {
     if !matches!(unit.what, What::Table | What::Rows | What::Checkpoint) {
         return unit.paths.iter().try_for_each(|path| cache.remove(path));
     }
+    let mut files = Vec::new();
     for folder in &unit.paths {
-        let items = cache.list(folder)?;
-        let (keys, others): (Vec<_>, Vec<_>) = items.iter().partition(|item| item.name.ends_with(".keys"));
-        for part in [keys, others] {
-            part.iter().try_for_each(|item| cache.remove(&format!("{folder}/{}", item.name)))?;
-            cache.settle(folder)?;
-        }
+        files.extend(cache.list(folder)?.iter().map(|item| format!("{folder}/{}", item.name)));
     }
-    Ok(())
+    take_out(cache, &files)
 }
 
-/// Removes the claims of processes that died, where none is at work.
-fn forget_claims(cache: &Cache) -> Result<(), Error> {
-    for folder in cache.list("v1/claims")?.into_iter().filter(|item| item.folder) {
-        let path = format!("v1/claims/{}", folder.name);
-        cache.list(&path)?.iter().try_for_each(|item| cache.remove(&format!("{path}/{}", item.name)))?;
+/// Removes files so that no moment of it looks like damage: records before the rows they name, sidecars before segments.
+fn take_out(cache: &Cache, files: &[String]) -> Result<(), Error> {
+    let turn = |path: &str| match path {
+        path if path.starts_with("v1/tables/") => 0,
+        path if path.ends_with(".keys") => 1,
+        _ => 2,
+    };
+    for now in 0..3 {
+        let part: Vec<&String> = files.iter().filter(|path| turn(path) == now).collect();
+        part.iter().try_for_each(|path| cache.remove(path))?;
+        let folders: BTreeSet<&str> = part.iter().filter_map(|path| Some(path.rsplit_once('/')?.0)).collect();
+        folders.into_iter().try_for_each(|folder| cache.settle(folder))?;
     }
     Ok(())
 }
@@ -162,11 +188,14 @@ fn forget_claims(cache: &Cache) -> Result<(), Error> {
 /// Removes what writers left unfinished, and folders in which nothing lies.
 fn sweep(cache: &Cache) -> Result<(u64, u64), Error> {
     let mut sizes = Vec::new();
-    for above in FOLDERS {
-        for item in cache.list(above)?.into_iter().filter(|item| item.folder) {
-            sizes.extend(cache.sweep(&format!("{above}/{}", item.name), LEFTOVER)?);
-        }
-        sizes.extend(cache.sweep(above, LEFTOVER)?);
-    }
+    FOLDERS.iter().try_for_each(|folder| sweep_below(cache, folder, &mut sizes))?;
     Ok((sizes.len() as u64, sizes.iter().sum()))
+}
+
+fn sweep_below(cache: &Cache, folder: &str, sizes: &mut Vec<u64>) -> Result<(), Error> {
+    for item in cache.list(folder)?.into_iter().filter(|item| item.folder) {
+        sweep_below(cache, &format!("{folder}/{}", item.name), sizes)?;
+    }
+    sizes.extend(cache.sweep(folder, LEFTOVER)?);
+    Ok(())
 }

@@ -6,6 +6,7 @@ use std::time::SystemTime;
 use serde::Serialize;
 
 use super::super::table::{self, TableRecord};
+use super::superseded::Superseded;
 use crate::cache::storage::Item;
 use crate::cache::{Cache, sidecar, time};
 use crate::error::Error;
@@ -26,6 +27,8 @@ pub enum What {
     List,
     /// What an identity was made of.
     Identity,
+    /// Rows and results that newer ones stand before.
+    Superseded,
     /// A damaged file.
     Damaged,
 }
@@ -41,8 +44,10 @@ pub(super) struct Unit {
     pub bytes: u64,
     /// The newest time in the names of its files, where they have one.
     pub written: Option<SystemTime>,
-    /// Of a table: its records.
-    pub records: Vec<TableRecord>,
+    /// Of a table: its records with their paths, oldest first.
+    pub records: Vec<(String, TableRecord)>,
+    /// What newer rows and results stand before, as far as it was looked for; not counted in files and bytes.
+    pub superseded: Superseded,
 }
 
 impl Unit {
@@ -56,16 +61,16 @@ impl Unit {
 
     /// Paths of the artifacts that it needs, and of the lists that say what it was computed from.
     pub fn artifacts(&self) -> impl Iterator<Item = String> {
-        self.records.iter().flat_map(|record| {
+        self.records.iter().flat_map(|(_, record)| {
             let artifacts = record.artifacts.values().map(|hex| artifact_path(hex));
             artifacts.chain(record.inputs.iter().map(|name| list_path(name)))
         })
     }
 
-    /// Rows stored; `None` for what has none.
+    /// Rows that look-ups find; `None` for what has none.
     pub fn rows(&self, cache: &Cache) -> Result<Option<u64>, Error> {
         match self.what {
-            What::Table => Ok(self.records.last().map(|record| record.rows as u64)),
+            What::Table => Ok(self.records.last().map(|(_, record)| record.rows as u64)),
             What::Rows => {
                 let mut rows = 0;
                 for path in &self.paths {
@@ -74,7 +79,7 @@ impl Unit {
                         rows += bytes.map_or(0, |bytes| sidecar::rows_of(&bytes));
                     }
                 }
-                Ok(Some(rows))
+                Ok(Some(rows.saturating_sub(self.superseded.rows)))
             }
             _ => Ok(None),
         }
@@ -89,6 +94,18 @@ impl Unit {
         }
         let newest = items.iter().filter_map(|item| time(item.name.split('-').next()?)).max();
         self.written = self.written.max(newest);
+    }
+}
+
+impl Unit {
+    /// Adds a file, or all files of a folder that lay in a file's place.
+    fn add_below(&mut self, cache: &Cache, folder: &str, item: Item) -> Result<(), Error> {
+        let path = format!("{folder}/{}", item.name);
+        if !item.folder {
+            self.add(path, &[item]);
+            return Ok(());
+        }
+        cache.list(&path)?.into_iter().try_for_each(|item| self.add_below(cache, &path, item))
     }
 }
 
@@ -123,7 +140,8 @@ pub(super) fn inventory(cache: &Cache) -> Result<Vec<Unit>, Error> {
                 for item in &items {
                     let path = format!("{path}/{}", item.name);
                     let bytes = cache.find(&path)?;
-                    unit.records.extend(bytes.and_then(|bytes| table::read(&path, &bytes)));
+                    let record = bytes.and_then(|bytes| table::read(&path, &bytes));
+                    unit.records.extend(record.map(|record| (path, record)));
                 }
             }
             unit.add(path, &items);
@@ -138,21 +156,32 @@ pub(super) fn inventory(cache: &Cache) -> Result<Vec<Unit>, Error> {
             units.iter_mut().last().into_iter().for_each(|unit| unit.add(path.clone(), &items));
         }
     }
-    for (folder, what) in [
-        ("v1/blobs", What::Artifact),
-        ("v1/lists", What::List),
-        ("v1/identities", What::Identity),
-        ("aside", What::Damaged),
-    ] {
+    for (folder, what) in
+        [("v1/blobs", What::Artifact), ("v1/lists", What::List), ("v1/identities", What::Identity)]
+    {
         for item in cache.list(folder)?.into_iter().filter(|item| !item.folder) {
             let mut unit = unit(what, item.name.split('.').next().unwrap_or_default().to_owned());
             unit.add(format!("{folder}/{}", item.name), &[item]);
             units.push(unit);
         }
     }
+    for item in cache.list("aside")? {
+        let mut unit = unit(What::Damaged, item.name.split('.').next().unwrap_or_default().to_owned());
+        unit.add_below(cache, "aside", item)?;
+        units.extend((unit.files > 0).then_some(unit));
+    }
     Ok(units)
 }
 
 fn unit(what: What, name: String) -> Unit {
-    Unit { what, name, paths: Vec::new(), files: 0, bytes: 0, written: None, records: Vec::new() }
+    Unit {
+        what,
+        name,
+        paths: Vec::new(),
+        files: 0,
+        bytes: 0,
+        written: None,
+        records: Vec::new(),
+        superseded: Superseded::default(),
+    }
 }

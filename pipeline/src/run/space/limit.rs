@@ -9,6 +9,7 @@ use super::super::State;
 use super::super::record::Record;
 use super::gc::{Policy, Removed, collect};
 use super::inventory::inventory;
+use super::uses::newest;
 use crate::cache::Cache;
 use crate::cache::live::Live;
 use crate::error::Error;
@@ -31,7 +32,7 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// Listens beside the observer where the pipeline has a limit. What its newest finished run used will be used again.
+    /// Listens beside the observer where the pipeline has a limit. What its newest finished runs used will be used again.
     pub fn hold(
         plan: &Plan,
         state: &State,
@@ -40,8 +41,8 @@ impl Limit {
     ) -> Result<Arc<dyn Observer>, Error> {
         let Some(max) = plan.max_size else { return Ok(inner) };
         let records = Record::all(&state.runs);
-        let before = records.iter().rev().find(|record| record.finished() && record.name == plan.pipeline);
-        let stages = before.iter().flat_map(|record| record.stages.values());
+        let before = newest(&records).into_iter().map(|at| &records[at]);
+        let stages = before.filter(|record| record.name == plan.pipeline).flat_map(|r| r.stages.values());
         let folders = stages.filter_map(|stage| stage["entries"].as_str()?.rsplit('/').next());
         folders.for_each(|folder| live.uses(folder));
         let live = live.clone();

@@ -7,4 +7,5 @@ pub mod gc;
 mod inventory;
 pub(super) mod limit;
 pub mod stats;
+mod superseded;
 mod uses;

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use super::super::State;
 use super::inventory::{What, inventory};
+use super::superseded;
 use super::uses::Uses;
 use crate::error::Error;
 
@@ -19,10 +20,12 @@ pub struct Stored {
     pub pipelines: Vec<String>,
     /// Files.
     pub files: u64,
-    /// Bytes.
+    /// Bytes, the superseded ones not counted.
     pub bytes: u64,
-    /// Rows; of several results each counts.
+    /// Rows that look-ups find; of several results each counts.
     pub rows: u64,
+    /// Rows and bytes beside these that newer ones stand before.
+    pub superseded: (u64, u64),
     /// When any of it was used last, RFC 3339, UTC.
     pub used: Option<String>,
     /// Seconds to compute all of it again, as far as records tell.
@@ -34,7 +37,8 @@ pub fn stats(state: &State) -> Result<Vec<Stored>, Error> {
     state.cache.check_format()?;
     let uses = Uses::read(&state.runs, None);
     let mut all: BTreeMap<(String, String), (Stored, Option<SystemTime>)> = BTreeMap::new();
-    for unit in inventory(&state.cache)? {
+    for mut unit in inventory(&state.cache)? {
+        superseded::look(&state.cache, &mut unit, &BTreeSet::new())?;
         let used = uses.by_path.get(&unit.path());
         let (stage, kind) = match (unit.what, used) {
             (What::Table | What::Rows | What::Artifact, Some(used)) => {
@@ -49,6 +53,8 @@ pub fn stats(state: &State) -> Result<Vec<Stored>, Error> {
         stored.files += unit.files;
         stored.bytes += unit.bytes;
         stored.rows += rows.unwrap_or_default();
+        stored.superseded.0 += unit.superseded.rows;
+        stored.superseded.1 += unit.superseded.bytes;
         let pipelines = used.into_iter().flat_map(|used| used.pipelines.iter().cloned());
         stored.pipelines =
             stored.pipelines.drain(..).chain(pipelines).collect::<BTreeSet<_>>().into_iter().collect();
@@ -74,5 +80,6 @@ fn words(what: What) -> &'static str {
         What::List => "lists of rows",
         What::Identity => "identities",
         What::Damaged => "damaged files moved aside",
+        What::Superseded => "superseded rows",
     }
 }

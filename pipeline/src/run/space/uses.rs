@@ -1,12 +1,12 @@
 //! Who has used what? What the records of runs name, by path in the cache.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::fs;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 
+use super::super::history::survey;
 use super::super::record::Record;
 use super::inventory::{What, identity_path, list_path};
 
@@ -25,6 +25,8 @@ pub(super) struct Used {
     pub pipelines: BTreeSet<String>,
     /// Seconds of computing it, and how many rows (of a table: how often) that were.
     pub computed: (f64, f64),
+    /// Of a table: the segments that runs which are kept read.
+    pub segments: BTreeSet<String>,
 }
 
 impl Used {
@@ -50,45 +52,21 @@ pub(super) struct Uses {
 }
 
 impl Uses {
-    /// Reads the records. Kept are the newest finished run of each pipeline and those that ended after a moment.
+    /// Reads the records. Kept are the newest runs of each pipeline and those that ended after a moment.
     pub fn read(runs: &Path, kept_after: Option<SystemTime>) -> Self {
-        let mut uses = Uses { by_path: HashMap::new(), unreadable: Vec::new(), unfinished: false };
-        let records = uses.records(runs);
-        let mut newest: BTreeMap<&str, usize> = BTreeMap::new();
-        for (at, record) in records.iter().enumerate() {
-            if record.finished() {
-                newest.insert(&record.name, at);
-            }
-        }
+        let (records, unreadable) = survey(runs);
+        let unreadable = unreadable.into_iter().map(|run| (run.id.clone(), named_time(&run.id))).collect();
+        let mut uses = Uses { by_path: HashMap::new(), unreadable, unfinished: false };
+        let newest = newest(&records);
         for (at, record) in records.iter().enumerate() {
             let time = ended(record);
-            let finished = record.finished();
-            let kept =
-                newest.get(record.name.as_str()) == Some(&at) || kept_after.is_none_or(|after| time > after);
-            uses.unfinished |= kept && !finished;
+            let kept = newest.contains(&at) || kept_after.is_none_or(|after| time > after);
+            uses.unfinished |= kept && !record.finished();
             for (stage, info) in &record.stages {
                 uses.stage(record, stage, info, time, kept);
             }
         }
         uses
-    }
-
-    /// Oldest first.
-    fn records(&mut self, runs: &Path) -> Vec<Record> {
-        let mut names: Vec<String> = fs::read_dir(runs)
-            .map(|dir| dir.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
-            .unwrap_or_default();
-        names.sort();
-        let mut records = Vec::new();
-        for name in names {
-            let folder = runs.join(&name);
-            match Record::read(&folder) {
-                Ok(record) => records.push(record),
-                Err(_) if !folder.join("run.json").exists() => {}
-                Err(_) => self.unreadable.push((name.clone(), named_time(&name))),
-            }
-        }
-        records
     }
 
     fn stage(&mut self, record: &Record, stage: &str, info: &Value, time: SystemTime, kept: bool) {
@@ -108,9 +86,13 @@ impl Uses {
                 kind: info["kind"].as_str().unwrap_or_default().to_owned(),
                 pipelines: BTreeSet::new(),
                 computed: (0.0, 0.0),
+                segments: BTreeSet::new(),
             });
             used.last = used.last.max(time);
             used.kept |= kept;
+            if kept && rows == Some(path) {
+                used.segments.extend(texts(&info["segments"], str::to_owned));
+            }
             used.pipelines.insert(record.name.clone());
             let misses = info["misses"].as_f64().unwrap_or_default();
             let seconds = info["computing"].as_f64().or(info["seconds"].as_f64());
@@ -120,6 +102,19 @@ impl Uses {
             }
         }
     }
+}
+
+/// Positions of the newest finished run of each pipeline, and of newer ones that were to stop after a stage: of each stage the
+/// newest. Records come oldest first.
+pub(super) fn newest(records: &[Record]) -> BTreeSet<usize> {
+    let mut found: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    for (at, record) in records.iter().enumerate().filter(|(_, record)| record.finished()) {
+        if record.until.is_none() {
+            found.retain(|(pipeline, _), _| *pipeline != record.name);
+        }
+        found.insert((&record.name, record.until.as_deref()), at);
+    }
+    found.into_values().collect()
 }
 
 fn ended(record: &Record) -> SystemTime {
