@@ -5,6 +5,8 @@ use std::process::ExitCode;
 
 use affectflow_pipeline::{Error, Problem};
 
+use crate::view::problem::shown;
+
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
@@ -75,7 +77,7 @@ impl Failure {
     pub fn report(&self) -> Exit {
         match self {
             Failure::Problems(problems) => {
-                problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+                eprint!("{}", shown(problems));
                 Exit::Wrong
             }
             Failure::Engine(Error::Problems(problems)) => Failure::Problems(problems.clone()).report(),

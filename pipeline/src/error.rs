@@ -41,25 +41,50 @@ pub struct Problem {
     pub span: Option<Span>,
     /// For problems inside a stage's `config`: the path of the option, outermost first (`["labels", "map"]`).
     pub option: Vec<String>,
-    /// The input column that is missing, so that the planner can say which kind adds one.
-    pub column: Option<Box<MissingColumn>>,
+    /// What few problems have.
+    pub further: Option<Box<Further>>,
     /// What is wrong, literals in backticks, no full stop.
     pub message: String,
     /// How to mend it.
     pub hint: Option<String>,
 }
 
-/// The name of an input column that no stage adds; boxed, so that a `Result` with a problem stays small.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MissingColumn(pub String);
+/// What few problems have; boxed, so that a `Result` with a problem stays small.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Further {
+    /// The input column that is missing, so that the planner can say which stage or kind adds one.
+    pub column: Option<String>,
+    /// Other places that have to do with it: where a variable got its value, who uses a template.
+    pub notes: Vec<Note>,
+    /// Further problems of the same stage, found by the same look.
+    pub also: Vec<Problem>,
+}
 
-/// `file:line:column: message`, and the hint on a line of its own.
+/// A place that a problem has to do with, beside its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// Where.
+    pub span: Span,
+    /// What is there, literals in backticks, no full stop.
+    pub text: String,
+}
+
+impl fmt::Display for Note {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.span, self.text)
+    }
+}
+
+/// `file:line:column: message`, then notes and the hint, each on a line of its own.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if let Some(span) = &self.span {
-            write!(f, "{span}: ")?;
+        write!(f, "{}", self.head())?;
+        for note in self.notes() {
+            match self.span.as_ref() == Some(&note.span) {
+                true => write!(f, "\n  note: {}", note.text)?,
+                false => write!(f, "\n  note: {note}")?,
+            }
         }
-        f.write_str(&self.message)?;
         self.hint.iter().try_for_each(|hint| write!(f, "\n  hint: {hint}"))
     }
 }
@@ -67,7 +92,39 @@ impl fmt::Display for Problem {
 impl Problem {
     /// A problem not yet placed.
     pub fn new(message: impl Into<String>) -> Self {
-        Problem { span: None, option: Vec::new(), column: None, message: message.into(), hint: None }
+        Problem { span: None, option: Vec::new(), further: None, message: message.into(), hint: None }
+    }
+
+    /// `file:line:column: message`
+    pub fn head(&self) -> String {
+        match &self.span {
+            Some(span) => format!("{span}: {}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// Other places that have to do with it.
+    pub fn notes(&self) -> &[Note] {
+        self.further.as_ref().map_or(&[], |further| &further.notes)
+    }
+
+    /// The input column that is missing.
+    pub fn missing_column(&self) -> Option<&str> {
+        self.further.as_ref()?.column.as_deref()
+    }
+
+    /// All problems of several checks as one value, so that a kind can report every one it finds.
+    pub fn all(checks: impl IntoIterator<Item = Result<(), Problem>>) -> Result<(), Problem> {
+        let mut problems = checks.into_iter().filter_map(Result::err);
+        let Some(mut first) = problems.next() else { return Ok(()) };
+        first.further.get_or_insert_default().also.extend(problems);
+        Err(first)
+    }
+
+    /// The problem, and those that came with it.
+    pub(crate) fn apart(mut self) -> Vec<Problem> {
+        let also = self.further.as_mut().map(|further| std::mem::take(&mut further.also)).unwrap_or_default();
+        std::iter::once(self).chain(also.into_iter().flat_map(Problem::apart)).collect()
     }
 
     /// Names the option at fault, so that the planner can point at its line.
@@ -78,7 +135,13 @@ impl Problem {
 
     /// Names the input column that is missing.
     pub fn column(mut self, name: &str) -> Self {
-        self.column = Some(Box::new(MissingColumn(name.to_owned())));
+        self.further.get_or_insert_default().column = Some(name.to_owned());
+        self
+    }
+
+    /// Adds another place that has to do with it.
+    pub fn note(mut self, note: Note) -> Self {
+        self.further.get_or_insert_default().notes.push(note);
         self
     }
 

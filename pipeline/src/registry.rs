@@ -29,10 +29,21 @@ impl<S: Stage> Kind for S {
     }
 
     fn plan(&self, options: &Value, inputs: &Inputs) -> Result<(Planned, Value), Problem> {
-        let options: S::Options =
-            serde_json::from_value(options.clone()).map_err(|e| Problem::new(e.to_string()))?;
-        let full = serde_json::to_value(&options).map_err(|e| Problem::new(e.to_string()))?;
+        let refused = |error: serde_json::Error| refused(Stage::about(self).kind, &error.to_string());
+        let options: S::Options = serde_json::from_value(options.clone()).map_err(refused)?;
+        let full = serde_json::to_value(&options).map_err(refused)?;
         Ok((Stage::plan(self, options, inputs)?, full))
+    }
+}
+
+/// What a kind's own reading of its options says, unless that is in words that nobody wrote for the user.
+fn refused(kind: &str, error: &str) -> Problem {
+    const STOCK: &[&str] =
+        &["invalid ", "untagged", "missing field", "unknown ", "duplicate field", "expected "];
+    match STOCK.iter().any(|words| error.contains(words)) {
+        false => Problem::new(error),
+        true => Problem::new(format!("kind `{kind}` cannot take these options"))
+            .hint(format!("compare them with `affectflow stages {kind}`")),
     }
 }
 

@@ -59,6 +59,18 @@ const PIECES: &[&str] = &[
     "blur",
     "train",
     "on_error: fail",
+    "extends: p",
+    "use: t",
+    "templates: { t: { kind: blur } }\n",
+    "templates: { t: { use: u }, u: { use: t } }\n",
+    "when: ",
+    "when: '${vars.seed} == 1'",
+    " == ",
+    "not ",
+    "matrix: { seed: [1, 2] }",
+    "matrix: ",
+    "exclude: [{ seed: 1 }]",
+    "include: p.yaml\n",
     "=",
 ];
 

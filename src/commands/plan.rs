@@ -4,12 +4,14 @@ use std::io::Write;
 
 use affectflow_pipeline::Registry;
 use affectflow_pipeline::cache::Damage;
+use affectflow_pipeline::plan::Plan;
 use affectflow_pipeline::run::predict::{Forecast, predict};
 use affectflow_pipeline::stage::Shape;
 
 use super::run::Choice;
-use crate::exit::{Exit, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
+use crate::view::combinations::combination;
 use crate::view::cost::{bytes_about, seconds_about, total, unsure};
 use crate::view::numbers::{at_most, grouped};
 use crate::view::table::table;
@@ -26,22 +28,33 @@ pub struct Args {
 
 /// Looks everything up and prints it.
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
-    let plan = args.choice.plan(project, registry)?;
+    let plans = args.choice.plans(project, registry)?;
+    for (at, plan) in plans.iter().enumerate() {
+        if plans.len() > 1 && !args.json {
+            let gap = if at > 0 { "\n" } else { "" };
+            writeln!(std::io::stdout(), "{gap}{}: {}", plan.pipeline, combination(plan))?;
+        }
+        one(&args, plan, project, registry)?;
+    }
+    Ok(Exit::Done)
+}
+
+fn one(args: &Args, plan: &Plan, project: &Project, registry: &Registry) -> Result<(), Failure> {
     let state = project.state();
-    let (forecasts, damage) = predict(&plan, registry, &state, &args.choice.options())?;
+    let (forecasts, damage) = predict(plan, registry, &state, &args.choice.options())?;
     tell(&damage);
     let mut out = std::io::stdout().lock();
     if args.json {
         for forecast in &forecasts {
             writeln!(out, "{}", serde_json::to_string(forecast).map_err(std::io::Error::other)?)?;
         }
-        return Ok(Exit::Done);
+        return Ok(());
     }
     let rows =
         plan.stages.iter().zip(&forecasts).map(|(stage, forecast)| row(stage.planned.work.shape(), forecast));
     let head = ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined", "time", "size"];
     write!(out, "{}\n{}\n", table(&head, 3, rows), total(&forecasts))?;
-    Ok(Exit::Done)
+    Ok(())
 }
 
 /// Tells of damaged files that were met on the way; looking leaves them where they are.

@@ -1,5 +1,6 @@
 //! `run`: a pipeline from its file to its record, reusing every cached row.
 
+mod matrix;
 mod watch;
 
 use std::io::{LineWriter, Write};
@@ -78,9 +79,23 @@ impl Choice {
     pub fn plan(&self, project: &Project, registry: &Registry) -> Result<plan::Plan, Failure> {
         let (_, plan) =
             plan::open(&project.file, self.pipeline.as_deref(), &self.sets, registry, self.until.as_deref())?;
+        self.known(&plan)?;
+        Ok(plan)
+    }
+
+    /// Like [`Choice::plan`], with a plan for every combination of the pipeline's matrix.
+    pub fn plans(&self, project: &Project, registry: &Registry) -> Result<Vec<plan::Plan>, Failure> {
+        let (pipeline, until) = (self.pipeline.as_deref(), self.until.as_deref());
+        let (_, plans) = plan::open_all(&project.file, pipeline, &self.sets, registry, until)?;
+        plans.iter().try_for_each(|plan| self.known(plan))?;
+        Ok(plans)
+    }
+
+    /// Are the stages there that `--force` names?
+    fn known(&self, plan: &plan::Plan) -> Result<(), Failure> {
         let known: Vec<&str> = plan.stages.iter().map(|stage| stage.name.as_str()).collect();
         match self.force.iter().find(|name| !known.contains(&name.as_str())) {
-            None => Ok(plan),
+            None => Ok(()),
             Some(name) => Err(Failure::wrong(
                 format!("`--force {name}`: pipeline `{}` has no such stage", plan.pipeline),
                 format!("its stages are {}", known.join(", ")),
@@ -110,16 +125,25 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     if args.watch {
         return watch::run(&args, project, registry, options);
     }
-    let plan = args.choice.plan(project, registry)?;
-    on_interrupt(options.interrupt.clone(), move || !args.quiet)?;
-    once(&args, &plan, registry, &project.state(), &options)
+    let plans = args.choice.plans(project, registry)?;
+    let quiet = args.quiet;
+    on_interrupt(options.interrupt.clone(), move || !quiet)?;
+    match &plans[..] {
+        [plan] => once(&args, plan, registry, &project.state(), &options),
+        plans => matrix::run(&args, plans, registry, &project.state(), &options),
+    }
 }
 
 /// One run of a plan.
 fn once(args: &Args, plan: &plan::Plan, registry: &Registry, state: &State, options: &Options) -> Outcome {
     let (record, result) = run::run(plan, registry, state, options, observer(args))?;
+    ended(args, &record, result)
+}
+
+/// Says how a run ended.
+fn ended(args: &Args, record: &Record, result: Result<(), Error>) -> Outcome {
     if !args.quiet {
-        finished(&record, &result)?;
+        finished(record, &result)?;
     }
     match result {
         Ok(()) if record.quarantined() > 0 => Ok(Exit::Quarantined),
@@ -132,7 +156,7 @@ fn once(args: &Args, plan: &plan::Plan, registry: &Registry, state: &State, opti
             Ok(Exit::Interrupted)
         }
         Err(error) => {
-            kept(&record);
+            kept(record);
             Err(error.into())
         }
     }

@@ -5,6 +5,7 @@ use affectflow_pipeline::{Registry, plan};
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
 use crate::view::numbers::count;
+use crate::view::problem::shown;
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
@@ -26,7 +27,7 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
         }
         return Ok(Exit::Done);
     }
-    problems.iter().for_each(|problem| eprintln!("error: {problem}"));
+    eprint!("{}", shown(&problems));
     eprintln!("{} in `{}`", count(problems.len() as u64, "problem"), project.file.display());
     Ok(Exit::Wrong)
 }

@@ -1,8 +1,10 @@
-//! How do people see it? Tables, numbers, progress.
+//! How do people see it? Tables, numbers, progress, problems.
 
+pub mod combinations;
 pub mod cost;
 pub mod meter;
 pub mod numbers;
+pub mod problem;
 pub mod progress;
 pub mod scores;
 pub mod summary;

@@ -27,7 +27,7 @@ pub fn address(spec: &Spec, text: &str) -> Result<(String, String), Problem> {
             Err(Problem::new(message).at(Span::argument(&spec.file)).hint(format!("name {}", either(&names))))
         }
         (_, _, Ok(chosen)) => {
-            let names = chosen.stages.iter().map(|stage| stage.name.text.as_str());
+            let names = chosen.stages().iter().map(|stage| stage.name.text.as_str());
             let message = format!("pipeline `{}` has no stage `{stage}`", chosen.name.text);
             Err(Problem::new(message).at(Span::argument(&spec.file)).hint(suggest(stage, "stages", names)))
         }
@@ -36,7 +36,7 @@ pub fn address(spec: &Spec, text: &str) -> Result<(String, String), Problem> {
 }
 
 fn has(pipeline: &PipelineSpec, stage: &str) -> bool {
-    pipeline.stages.iter().any(|known| known.name.text == stage)
+    pipeline.stages().iter().any(|known| known.name.text == stage)
 }
 
 #[cfg(test)]

@@ -130,10 +130,7 @@ pub(crate) fn check(
             problems.push(Problem::new(message).hint(format!("kinds that score: {}", list(scoring))));
         } else if name != "id" && arriving.column_with_name(name).is_none() {
             let message = format!("stage `{stage}` needs column `{name}`, which no stage before it adds");
-            problems.push(Problem {
-                hint: Some(who_adds(name, arriving, registry)),
-                ..Problem::new(message).column(name)
-            });
+            problems.push(Problem::new(message).column(name));
         }
     }
     problems.extend(added(stage, about, planned, arriving));
@@ -175,15 +172,45 @@ fn added(stage: &str, about: &About, planned: &Planned, arriving: &SchemaRef) ->
     problems
 }
 
-/// "kind `embed` adds it; columns that arrive: `id`, `image`".
-pub(crate) fn who_adds(column: &str, arriving: &SchemaRef, registry: &Registry) -> String {
+/// A stage of the pipeline whose kind can add a column.
+pub(crate) struct Maker<'a> {
+    /// Its name.
+    pub(crate) stage: &'a str,
+    /// Whether its rows reach the stage that needs the column.
+    pub(crate) before: bool,
+    /// Whether its `when` does not hold.
+    pub(crate) left_out: bool,
+}
+
+/// "stage `embed` adds it, but its rows do not come here: name it in `inputs`; columns that arrive: `id`, `image`"
+pub(crate) fn who_adds(
+    column: &str,
+    makers: &[Maker<'_>],
+    arriving: &SchemaRef,
+    registry: &Registry,
+) -> String {
     let adds = |about: &About| about.columns.iter().any(|(name, _, _)| *name == column);
-    let kinds: Vec<&str> =
-        registry.kinds().map(|kind| kind.about()).filter(adds).map(|about| about.kind).collect();
     let arrive = list(arriving.fields().iter().map(|field| field.name().as_str()));
-    match kinds.len() {
-        0 => format!("columns that arrive: {arrive}"),
-        1 => format!("kind `{}` adds it; columns that arrive: {arrive}", kinds[0]),
-        _ => format!("kinds that add it: {}; columns that arrive: {arrive}", list(kinds)),
-    }
+    let best = makers.iter().min_by_key(|maker| (maker.left_out, !maker.before));
+    let who = match best {
+        Some(Maker { stage, left_out: true, .. }) => {
+            format!("stage `{stage}` adds it, but is left out by its `when`")
+        }
+        Some(Maker { stage, before: true, .. }) => {
+            format!("stage `{stage}` can add it: look at its options")
+        }
+        Some(Maker { stage, .. }) => {
+            format!("stage `{stage}` adds it, but this one does not take its rows: name it in `inputs`")
+        }
+        None => {
+            let kinds: Vec<&str> =
+                registry.kinds().map(|kind| kind.about()).filter(adds).map(|about| about.kind).collect();
+            match kinds.len() {
+                0 => return format!("columns that arrive: {arrive}"),
+                1 => format!("kind `{}` adds it: put such a stage before this one", kinds[0]),
+                _ => format!("kinds that add it: {}", list(kinds)),
+            }
+        }
+    };
+    format!("{who}; columns that arrive: {arrive}")
 }

@@ -31,6 +31,7 @@ pub(crate) fn build(
     let index: HashMap<&str, usize> =
         stages.iter().enumerate().map(|(at, stage)| (stage.name.text.as_str(), at)).collect();
     let mut graph = Graph { inputs: Vec::new(), order: Vec::new(), broken: vec![false; stages.len()] };
+    let mut above = None;
     for (at, stage) in stages.iter().enumerate() {
         let before = problems.len();
         let inputs = match (&stage.inputs, source[at]) {
@@ -44,7 +45,7 @@ pub(crate) fn build(
             }
             (None, Some(true)) => Vec::new(),
             (Some(inputs), other) => named(stages, stage, inputs, &index, other.is_some(), problems),
-            (None, _) if at > 0 => vec![at - 1],
+            (None, _) if above.is_some() => above.into_iter().collect(),
             (None, other) => {
                 if other.is_some() {
                     let message = format!(
@@ -62,9 +63,11 @@ pub(crate) fn build(
         };
         graph.broken[at] = problems.len() > before;
         graph.inputs.push(inputs);
+        above = if stage.left_out { above } else { Some(at) };
     }
     graph.sort();
     graph.loops(stages, problems);
+    graph.pass_by(stages, source, problems);
     graph
 }
 
@@ -110,6 +113,35 @@ fn named(
 }
 
 impl Graph {
+    /// Who names a stage that is left out takes rows from where that one would. Inputs come before those who take from them.
+    fn pass_by(&mut self, stages: &[StageSpec], source: &[Option<bool>], problems: &mut Vec<Problem>) {
+        if !stages.iter().any(|stage| stage.left_out) {
+            return;
+        }
+        for &at in &self.order {
+            let mut seen = HashSet::new();
+            let mut inputs = Vec::new();
+            for &input in &self.inputs[at] {
+                let behind = match stages[input].left_out {
+                    true => self.inputs[input].clone(),
+                    false => vec![input],
+                };
+                inputs.extend(behind.into_iter().filter(|&input| seen.insert(input)));
+            }
+            let stage = &stages[at];
+            if inputs.is_empty() && !self.inputs[at].is_empty() && !stage.left_out && source[at].is_some() {
+                let message =
+                    format!("no rows reach `{}`: its inputs are left out by their `when`", stage.name.text);
+                let problem = Problem::new(message).at(stage.inputs_span.clone());
+                problems.push(
+                    problem.hint("name an input that is always there, or give this stage the same `when`"),
+                );
+                self.broken[at] = true;
+            }
+            self.inputs[at] = inputs;
+        }
+    }
+
     /// Kahn's algorithm; of the stages that are ready the one written first goes first.
     fn sort(&mut self) {
         let mut missing: Vec<usize> = self.inputs.iter().map(Vec::len).collect();

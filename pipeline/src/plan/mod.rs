@@ -23,7 +23,7 @@ pub use self::address::address;
 pub use self::columns::SCORING_COLUMN;
 pub(crate) use self::columns::type_words;
 pub(crate) use self::identity::redacted;
-pub use self::resolve::plan;
+pub use self::resolve::{plan, plans};
 pub use self::tries::Tries;
 use crate::error::{Problem, Span};
 use crate::registry::Registry;
@@ -36,12 +36,16 @@ pub struct Plan {
     pub pipeline: String,
     /// One line from the file.
     pub description: Option<String>,
+    /// The variables that its matrix sets for this run, and their values; a digest in place of what the environment said.
+    pub matrix: Vec<(String, Value)>,
     /// Stages in topological order, ties in the order written.
     pub stages: Vec<PlannedStage>,
     /// The pipeline as resolved (variables substituted, defaults written out), for the run's record.
     pub resolved: Value,
     /// The file's folder.
     pub base: PathBuf,
+    /// The files that the file includes.
+    pub included: Vec<PathBuf>,
     /// Bytes that the cache may hold while it runs.
     pub max_size: Option<u64>,
     /// The stage to stop after, where others are left out for it.
@@ -105,17 +109,37 @@ pub fn open(
     open_read(spec::load_lenient(path, sets), pipeline, registry, folder(path), until)
 }
 
+/// Like [`open`], with a plan for every combination of the pipeline's matrix.
+pub fn open_all(
+    path: &Path,
+    pipeline: Option<&str>,
+    sets: &[String],
+    registry: &Registry,
+    until: Option<&str>,
+) -> Result<(Spec, Vec<Plan>), Vec<Problem>> {
+    let (spec, problems) = spec::load_lenient(path, sets);
+    let Some(spec) = spec else { return Err(problems) };
+    let planned = plans(&spec, pipeline, registry, folder(path), until);
+    Ok((spec, with(problems, planned)?))
+}
+
 /// Like [`open`], of a file already read leniently.
 pub fn open_read(
-    (spec, mut problems): (Option<Spec>, Vec<Problem>),
+    (spec, problems): (Option<Spec>, Vec<Problem>),
     pipeline: Option<&str>,
     registry: &Registry,
     base: &Path,
     until: Option<&str>,
 ) -> Result<(Spec, Plan), Vec<Problem>> {
     let Some(spec) = spec else { return Err(problems) };
-    match plan(&spec, pipeline, registry, base, until) {
-        Ok(plan) if problems.is_empty() => return Ok((spec, plan)),
+    let planned = plan(&spec, pipeline, registry, base, until);
+    Ok((spec, with(problems, planned)?))
+}
+
+/// What was planned, unless the reading found problems; those of both.
+fn with<T>(mut problems: Vec<Problem>, planned: Result<T, Vec<Problem>>) -> Result<T, Vec<Problem>> {
+    match planned {
+        Ok(planned) if problems.is_empty() => return Ok(planned),
         Ok(_) => {}
         Err(more) => problems.extend(more),
     }
@@ -133,7 +157,8 @@ pub fn check(path: &Path, sets: &[String], registry: &Registry) -> Vec<Problem> 
 
 /// Every problem of the pipelines of a file already read.
 pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem> {
-    let plans = spec.pipelines.iter().map(|pipeline| resolve::pipeline(pipeline, registry, base, None));
+    let place = resolve::Place { registry, base, file: &spec.file };
+    let plans = spec.pipelines.iter().map(|pipeline| resolve::variants(pipeline, place, None));
     spec::in_order(plans.filter_map(Result::err).flatten().collect())
 }
 

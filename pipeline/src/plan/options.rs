@@ -9,7 +9,7 @@ use serde_json::{Map as JsonMap, Value as Json};
 use super::shape::{Shape, quoted};
 use crate::error::{Problem, Span};
 use crate::spec::words::{list, nearest, suggest};
-use crate::spec::{Node, Value};
+use crate::spec::{Entry, Node, Value};
 
 /// Values looked at most, alternatives counted; beyond it the kind itself must judge.
 const STEPS: usize = 500_000;
@@ -101,7 +101,7 @@ impl Walk<'_> {
             let names: Vec<String> =
                 objects.filter_map(|one| constant(one, tag)).flatten().map(quoted).collect();
             let message = format!("{} needs `{tag}`", self.subject(path));
-            self.report(message, &node.span, path, Some(format!("one of {}", names.join(", "))));
+            self.report(message, node, path, Some(format!("one of {}", names.join(", "))));
             return node.to_json();
         };
         let value = written.to_json();
@@ -136,7 +136,7 @@ impl Walk<'_> {
                         0 => format!("{} must not be empty", self.subject(path)),
                         _ => format!("{} is too short", self.subject(path)),
                     };
-                    self.report(message, &node.span, path, None);
+                    self.report(message, node, path, None);
                 }
                 node.to_json()
             }
@@ -157,14 +157,14 @@ impl Walk<'_> {
                 .as_str()
                 .and_then(|text| nearest(text, names))
                 .map(|name| format!("did you mean `{name}`?"));
-            self.report(message, &node.span, path, hint);
+            self.report(message, node, path, hint);
         }
         value
     }
 
     fn wrong_type(&mut self, shape: Shape<'_>, node: &Node, path: &Path) -> Json {
         let message = format!("{} must be {}, not {node}", self.subject(path), shape.words());
-        self.report(message, &node.span, path, mend(shape, node));
+        self.report(message, node, path, mend(shape, node));
         node.to_json()
     }
 
@@ -175,26 +175,11 @@ impl Walk<'_> {
             None => (i64::MIN.into(), u64::MAX.into()),
         };
         if int > most {
-            self.report(
-                format!("{} is too large: at most {most}", self.subject(path)),
-                &node.span,
-                path,
-                None,
-            );
+            self.report(format!("{} is too large: at most {most}", self.subject(path)), node, path, None);
         } else if int < least && least != 0 {
-            self.report(
-                format!("{} is too small: at least {least}", self.subject(path)),
-                &node.span,
-                path,
-                None,
-            );
+            self.report(format!("{} is too small: at least {least}", self.subject(path)), node, path, None);
         } else if int < least && shape.get("minimum").is_none() {
-            self.report(
-                format!("{} must be at least 0, not {node}", self.subject(path)),
-                &node.span,
-                path,
-                None,
-            );
+            self.report(format!("{} must be at least 0, not {node}", self.subject(path)), node, path, None);
         } else {
             self.range(shape, int as f64, node, path);
         }
@@ -205,7 +190,7 @@ impl Walk<'_> {
         if !float.is_finite() {
             self.report(
                 format!("{} must be a finite number, not {node}", self.subject(path)),
-                &node.span,
+                node,
                 path,
                 None,
             );
@@ -233,7 +218,7 @@ impl Walk<'_> {
             {
                 self.report(
                     format!("{} must be {words} {shown}, not {node}", self.subject(path)),
-                    &node.span,
+                    node,
                     path,
                     None,
                 );
@@ -252,7 +237,7 @@ impl Walk<'_> {
         };
         if let Some(wanted) = wrong {
             let message = format!("{} must have {wanted} in its list, not {count}", self.subject(path));
-            self.report(message, &node.span, path, None);
+            self.report(message, node, path, None);
         }
         let mut out = Vec::with_capacity(items.len());
         for (at, item) in items.iter().enumerate() {
@@ -275,7 +260,7 @@ impl Walk<'_> {
                 Some(inner) => self.value(inner, &entry.value, path),
                 None if open => entry.value.to_json(),
                 None => {
-                    self.unknown(shape, &entry.key, &entry.span, path);
+                    self.unknown(shape, entry, path);
                     Json::Null
                 }
             };
@@ -284,17 +269,23 @@ impl Walk<'_> {
         }
         for name in shape.required().filter(|name| node.get(name).is_none()) {
             let what = shape.field(name).map(|field| format!("it is {}", field.words()));
-            let span = if path.is_empty() { self.stage_span } else { &node.span };
             let message = match path.is_empty() {
                 true => format!("`{}` needs the option `{name}`", self.stage),
                 false => format!("{} needs `{name}`", self.subject(path)),
             };
-            self.report(message, span, path, what);
+            let top = path.is_empty();
+            path.push(name.to_owned());
+            self.report(message, node, path, what);
+            path.pop();
+            if let (true, Some(problem)) = (top, self.problems.last_mut()) {
+                problem.span = Some(self.stage_span.clone());
+            }
         }
         Json::Object(out)
     }
 
-    fn unknown(&mut self, shape: Shape<'_>, key: &str, span: &Span, path: &Path) {
+    fn unknown(&mut self, shape: Shape<'_>, entry: &Entry, path: &Path) {
+        let key = &entry.key;
         let names: Vec<&str> = shape.properties().map(|(name, _)| name.as_str()).collect();
         let parent = &path[..path.len() - 1];
         let (message, what) = match parent {
@@ -308,7 +299,9 @@ impl Walk<'_> {
             true if parent.is_empty() => format!("kind `{}` takes no options", self.kind),
             _ => suggest(key, &what, names),
         };
-        self.report(message, span, path, Some(hint));
+        let from = entry.value.from.clone();
+        let key = Node { from, ..Node::new(Value::Null, entry.span.clone()) };
+        self.report(message, &key, path, Some(hint));
     }
 
     fn subject(&self, path: &[String]) -> String {
@@ -318,9 +311,8 @@ impl Walk<'_> {
         }
     }
 
-    fn report(&mut self, message: String, span: &Span, path: &[String], hint: Option<String>) {
-        let problem = Problem::new(message).at(span.clone());
-        self.problems.push(Problem { option: path.to_vec(), hint, ..problem });
+    fn report(&mut self, message: String, node: &Node, path: &[String], hint: Option<String>) {
+        self.problems.push(Problem { option: path.to_vec(), hint, ..node.problem(message) });
     }
 }
 

@@ -1,14 +1,14 @@
 //! How does a spec become a plan? Options, edges, columns and artifacts, checked in that order for all stages.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::{Value as Json, json};
 
-use super::columns::{check, output, union, who_adds};
+use super::columns::{Maker, check, output, union, who_adds};
 use super::graph::{self, Graph};
 use super::identity::{recorded, strip};
 use super::options;
@@ -16,12 +16,12 @@ use super::{OnError, Plan, PlannedStage, Tries, tries};
 use crate::error::{Problem, Span};
 use crate::registry::{Kind, Registry};
 use crate::spec::words::{list, suggest};
-use crate::spec::{PipelineSpec, Spec, StageSpec, in_order};
+use crate::spec::{Node, PipelineSpec, Spec, StageSpec, Variant, in_order, of_combinations};
 use crate::stage::{About, Inputs, Shape};
 
 /// Plans a pipeline of the file: the one named, or its `default`, or its only one. `until` keeps that stage and what it
 /// needs. Relative paths in the file start from `base`. What the reading of the file has reported is not reported again: of
-/// a spec read leniently the error may be empty.
+/// a spec read leniently the error may be empty. A pipeline whose matrix has several combinations is refused: see [`plans`].
 pub fn plan(
     spec: &Spec,
     pipeline_name: Option<&str>,
@@ -29,32 +29,102 @@ pub fn plan(
     base: &Path,
     until: Option<&str>,
 ) -> Result<Plan, Vec<Problem>> {
+    if let Ok(chosen) = choose(spec, pipeline_name)
+        && let [one, _, ..] = &chosen.variants[..]
+    {
+        let count = chosen.variants.len();
+        let message = format!("pipeline `{}` has a matrix of {count} combinations", chosen.name.text);
+        let set = |(name, value): &(String, Node)| format!("--set vars.{name}={}", value.to_json());
+        let sets = one.vars.iter().map(set).collect::<Vec<_>>().join(" ");
+        let problem = Problem::new(message).at(chosen.name.span.clone());
+        return Err(vec![problem.hint(format!("choose one, such as `{sets}`"))]);
+    }
+    plans(spec, pipeline_name, registry, base, until)?.pop().ok_or_else(Vec::new)
+}
+
+/// Like [`plan`], with a plan for every combination of the pipeline's matrix, in order.
+pub fn plans(
+    spec: &Spec,
+    pipeline_name: Option<&str>,
+    registry: &Registry,
+    base: &Path,
+    until: Option<&str>,
+) -> Result<Vec<Plan>, Vec<Problem>> {
     if spec.pipelines.is_empty() {
         return Err(Vec::new());
     }
     let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
     let mut problems: Vec<Problem> = Vec::new();
-    for (stage, span) in
-        spec.sets.iter().filter(|(name, _)| !chosen.stages.iter().any(|stage| stage.name.text == *name))
-    {
-        let hint = suggest(stage, "stages", chosen.stages.iter().map(|stage| stage.name.text.as_str()));
+    let names = || chosen.stages().iter().map(|stage| stage.name.text.as_str());
+    for (stage, span) in spec.sets.iter().filter(|(name, _)| !names().any(|known| known == *name)) {
         let message = format!("pipeline `{}` has no stage `{stage}`", chosen.name.text);
-        problems.push(Problem::new(message).at(span.clone()).hint(hint));
+        problems.push(Problem::new(message).at(span.clone()).hint(suggest(stage, "stages", names())));
     }
-    match pipeline(chosen, registry, base, until) {
-        Ok(mut plan) if problems.is_empty() => {
-            plan.resolved["vars"] = recorded(&spec.vars.to_json(), &spec.vars);
-            plan.max_size = spec.max_size;
-            let all = plan.stages.len() == chosen.stages.len();
-            plan.until = until.filter(|_| !all).map(str::to_owned);
-            Ok(plan)
-        }
-        Ok(_) => Err(problems),
+    let place = Place { registry, base, file: &spec.file };
+    let mut plans = Vec::with_capacity(chosen.variants.len());
+    match variants(chosen, place, until) {
+        Ok(found) if problems.is_empty() => plans.extend(found),
+        Ok(_) => return Err(problems),
         Err(more) => {
             problems.extend(more);
-            Err(in_order(problems))
+            return Err(in_order(problems));
         }
     }
+    for (plan, variant) in plans.iter_mut().zip(&chosen.variants) {
+        plan.resolved["vars"] = recorded(&spec.vars.to_json(), &spec.vars);
+        for (name, value) in &variant.vars {
+            plan.resolved["vars"][name] = recorded(&value.to_json(), value);
+        }
+        plan.max_size = spec.max_size;
+        plan.included.clone_from(&spec.included);
+        let all = plan.stages.len() == variant.stages.len();
+        plan.until = until.filter(|_| !all).map(str::to_owned);
+    }
+    Ok(plans)
+}
+
+/// What planning needs beside the spec.
+#[derive(Clone, Copy)]
+pub(super) struct Place<'a> {
+    pub(super) registry: &'a Registry,
+    /// The folder that paths in `file` start from.
+    pub(super) base: &'a Path,
+    /// The file as named. Stages of another file have their paths start from that one's folder.
+    pub(super) file: &'a str,
+}
+
+impl Place<'_> {
+    fn folder(&self, stage: &StageSpec) -> PathBuf {
+        let span = &stage.name.span;
+        match span.line == 0 || span.file == self.file {
+            true => self.base.to_path_buf(),
+            false => super::folder(Path::new(&span.file)).to_path_buf(),
+        }
+    }
+}
+
+/// Plans one pipeline for each of its combinations; every problem of all of them.
+pub(super) fn variants(
+    spec: &PipelineSpec,
+    place: Place<'_>,
+    until: Option<&str>,
+) -> Result<Vec<Plan>, Vec<Problem>> {
+    if spec.broken {
+        return Err(Vec::new());
+    }
+    let mut plans = Vec::with_capacity(spec.variants.len());
+    let mut found = Vec::new();
+    for variant in &spec.variants {
+        let planned = pipeline(spec, variant, place, until);
+        found.push((variant.label(), planned.as_ref().err().cloned()));
+        plans.extend(planned);
+    }
+    if found.iter().all(|(_, problems)| problems.is_none()) {
+        return Ok(plans);
+    }
+    Err(of_combinations(
+        found.into_iter().map(|(label, problems)| (label, problems.unwrap_or_default())).collect(),
+    ))
 }
 
 pub(super) fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a PipelineSpec, Problem> {
@@ -81,14 +151,14 @@ pub(super) fn choose<'a>(spec: &'a Spec, name: Option<&str>) -> Result<&'a Pipel
     spec.pipeline(name).ok_or_else(problem)
 }
 
-/// Plans one pipeline.
-pub(super) fn pipeline(
+/// Plans one combination of a pipeline.
+fn pipeline(
     spec: &PipelineSpec,
-    registry: &Registry,
-    base: &Path,
+    variant: &Variant,
+    place: Place<'_>,
     until: Option<&str>,
 ) -> Result<Plan, Vec<Problem>> {
-    let mut planner = Planner::new(spec, registry, base);
+    let mut planner = Planner::new(spec, variant, place);
     for at in planner.graph.order.clone() {
         planner.stage(at);
     }
@@ -101,9 +171,9 @@ pub(super) fn pipeline(
 type Provided = Rc<BTreeMap<String, BTreeSet<usize>>>;
 
 struct Planner<'a> {
-    spec: &'a PipelineSpec,
-    registry: &'a Registry,
-    base: &'a Path,
+    pipeline: &'a PipelineSpec,
+    spec: &'a Variant,
+    place: Place<'a>,
     graph: Graph,
     kinds: Vec<Option<KindOf<'a>>>,
     done: Vec<Option<Done>>,
@@ -126,7 +196,8 @@ struct Done {
 }
 
 impl<'a> Planner<'a> {
-    fn new(spec: &'a PipelineSpec, registry: &'a Registry, base: &'a Path) -> Self {
+    fn new(pipeline: &'a PipelineSpec, spec: &'a Variant, place: Place<'a>) -> Self {
+        let registry = place.registry;
         let mut problems = Vec::new();
         let kinds = read_kinds(spec, registry, &mut problems);
         let source: Vec<Option<bool>> =
@@ -136,7 +207,7 @@ impl<'a> Planner<'a> {
             abouts.filter(|about| about.shape == Shape::Source).map(|about| about.kind).collect();
         let graph = graph::build(&spec.stages, &source, &sources, &mut problems);
         let done = spec.stages.iter().map(|_| None).collect();
-        Planner { spec, registry, base, graph, kinds, done, problems }
+        Planner { pipeline, spec, place, graph, kinds, done, problems }
     }
 
     /// Plans one stage whose inputs have been tried before it.
@@ -147,7 +218,11 @@ impl<'a> Planner<'a> {
         };
         self.problems.extend(tries::check(spec, &about));
         let inputs = &self.graph.inputs[at];
-        if spec.broken || self.graph.broken[at] || inputs.iter().any(|&input| self.done[input].is_none()) {
+        if spec.left_out
+            || spec.broken
+            || self.graph.broken[at]
+            || inputs.iter().any(|&input| self.done[input].is_none())
+        {
             return;
         }
         let before: Vec<&Done> = inputs.iter().filter_map(|&input| self.done[input].as_ref()).collect();
@@ -161,18 +236,21 @@ impl<'a> Planner<'a> {
             stage: spec.name.text.clone(),
             schema: input_schema.clone(),
             artifacts: arriving.keys().cloned().collect(),
-            base: self.base.to_path_buf(),
+            base: self.place.folder(spec),
         };
         let (planned, options) = match kind.plan(&typed, &given) {
             Ok(planned) => planned,
             Err(problem) => {
-                let problem = self.placed(problem, spec, &input_schema);
-                self.problems.push(problem);
+                let placed =
+                    problem.apart().into_iter().map(|problem| self.placed(problem, at, &input_schema));
+                let placed: Vec<Problem> = placed.collect();
+                self.problems.extend(placed);
                 return;
             }
         };
-        for problem in check(&spec.name.text, &about, &planned, &input_schema, self.registry) {
-            self.problems.push(problem.at(spec.name.span.clone()));
+        for problem in check(&spec.name.text, &about, &planned, &input_schema, self.place.registry) {
+            let problem = self.placed(problem, at, &input_schema);
+            self.problems.push(problem);
         }
         let provided = with_own(&arriving, at, &planned.provides);
         let stage = PlannedStage {
@@ -205,15 +283,44 @@ impl<'a> Planner<'a> {
     }
 
     /// A kind's own problem: at its option where it names one, at the stage otherwise.
-    fn placed(&self, mut problem: Problem, spec: &StageSpec, arriving: &SchemaRef) -> Problem {
-        if let Some(column) = &problem.column {
-            problem.hint = Some(who_adds(&column.0, arriving, self.registry));
+    fn placed(&self, mut problem: Problem, at: usize, arriving: &SchemaRef) -> Problem {
+        let spec = &self.spec.stages[at];
+        if let Some(column) = problem.missing_column() {
+            let makers = self.makers(at, column);
+            problem.hint = Some(who_adds(column, &makers, arriving, self.place.registry));
         }
-        if problem.span.is_none() {
-            let place = spec.config.place(&problem.option).unwrap_or(&spec.name.span);
-            problem.span = Some(place.clone());
+        if problem.span.is_some() {
+            return problem;
         }
-        problem
+        match spec.config.place(&problem.option) {
+            Some((span, Some(from))) => problem.at(span.clone()).note(from.clone()),
+            Some((span, None)) => problem.at(span.clone()),
+            None => problem.at(spec.name.span.clone()),
+        }
+    }
+
+    /// The stages of the pipeline whose kind can add a column, and whether their rows reach that stage.
+    fn makers(&self, at: usize, column: &str) -> Vec<Maker<'a>> {
+        let mut before = vec![false; self.spec.stages.len()];
+        let mut open = self.graph.inputs[at].clone();
+        while let Some(input) = open.pop() {
+            if !std::mem::replace(&mut before[input], true) {
+                open.extend(&self.graph.inputs[input]);
+            }
+        }
+        let makes = |stage: &StageSpec| {
+            let kind = stage.kind.as_ref().and_then(|kind| self.place.registry.get(&kind.text));
+            kind.is_some_and(|kind| kind.about().columns.iter().any(|(name, _, _)| *name == column))
+        };
+        let others =
+            self.spec.stages.iter().enumerate().filter(|(other, stage)| *other != at && makes(stage));
+        others
+            .map(|(other, stage)| Maker {
+                stage: &stage.name.text,
+                before: before[other],
+                left_out: stage.left_out,
+            })
+            .collect()
     }
 
     /// Finds who provides what each stage needs.
@@ -260,7 +367,8 @@ impl<'a> Planner<'a> {
             }
             None => {
                 let own = &self.done[at].as_ref().map(|done| done.stage.kind.clone()).unwrap_or_default();
-                let kinds = self.registry.kinds().map(|kind| kind.about()).filter(|about| about.kind != own);
+                let kinds =
+                    self.place.registry.kinds().map(|kind| kind.about()).filter(|about| about.kind != own);
                 let kinds: Vec<&str> = kinds.filter(mentions).map(|about| about.kind).collect();
                 match kinds.len() {
                     0 => "put a stage that provides it before this one".to_owned(),
@@ -294,10 +402,17 @@ impl<'a> Planner<'a> {
     fn until(&mut self, name: &str) -> Option<Vec<bool>> {
         let Some(last) = self.spec.stages.iter().position(|stage| stage.name.text == name) else {
             let hint = suggest(name, "stages", self.spec.stages.iter().map(|stage| stage.name.text.as_str()));
-            let problem = Problem::new(format!("pipeline `{}` has no stage `{name}`", self.spec.name.text));
+            let problem =
+                Problem::new(format!("pipeline `{}` has no stage `{name}`", self.pipeline.name.text));
             self.problems.push(problem.at(Span::argument(format!("--until {name}"))).hint(hint));
             return None;
         };
+        if self.spec.stages[last].left_out {
+            let problem = Problem::new(format!("stage `{name}` is left out by its `when`"));
+            let hint = "choose a stage that is there, or variables with which this one is";
+            self.problems.push(problem.at(Span::argument(format!("--until {name}"))).hint(hint));
+            return None;
+        }
         let mut kept = vec![false; self.spec.stages.len()];
         let mut open = vec![last];
         while let Some(at) = open.pop() {
@@ -309,10 +424,11 @@ impl<'a> Planner<'a> {
     }
 
     fn finish(mut self, kept: Option<Vec<bool>>) -> Result<Plan, Vec<Problem>> {
-        let complete = self.done.iter().all(Option::is_some);
+        let missing = |(at, done): (usize, &Option<Done>)| done.is_none() && !self.spec.stages[at].left_out;
+        let complete = !self.done.iter().enumerate().any(missing);
         if self.problems.is_empty() && !complete && self.spec.stages.iter().all(|stage| !stage.broken) {
-            let message = format!("pipeline `{}` cannot be planned", self.spec.name.text);
-            self.problems.push(Problem::new(message).at(self.spec.name.span.clone()));
+            let message = format!("pipeline `{}` cannot be planned", self.pipeline.name.text);
+            self.problems.push(Problem::new(message).at(self.pipeline.name.span.clone()));
         }
         if !self.problems.is_empty() || !complete {
             return Err(in_order(self.problems));
@@ -322,7 +438,7 @@ impl<'a> Planner<'a> {
             .order
             .iter()
             .copied()
-            .filter(|&at| kept.as_ref().is_none_or(|kept| kept[at]))
+            .filter(|&at| !self.spec.stages[at].left_out && kept.as_ref().is_none_or(|kept| kept[at]))
             .collect();
         let mut position = vec![0; self.done.len()];
         order.iter().enumerate().for_each(|(new, &old)| position[old] = new);
@@ -334,11 +450,18 @@ impl<'a> Planner<'a> {
             stages.push(stage);
         }
         Ok(Plan {
-            pipeline: self.spec.name.text.clone(),
-            description: self.spec.description.clone(),
-            resolved: resolved(self.spec, &stages, &order),
+            pipeline: self.pipeline.name.text.clone(),
+            description: self.pipeline.description.clone(),
+            matrix: self
+                .spec
+                .vars
+                .iter()
+                .map(|(name, value)| (name.clone(), recorded(&value.to_json(), value)))
+                .collect(),
+            resolved: resolved(self.pipeline, self.spec, &stages, &order),
             stages,
-            base: self.base.to_path_buf(),
+            base: self.place.base.to_path_buf(),
+            included: Vec::new(),
             max_size: None,
             until: None,
         })
@@ -347,7 +470,7 @@ impl<'a> Planner<'a> {
 
 /// The kind of each stage, its options checked.
 fn read_kinds<'a>(
-    spec: &PipelineSpec,
+    spec: &Variant,
     registry: &'a Registry,
     problems: &mut Vec<Problem>,
 ) -> Vec<Option<KindOf<'a>>> {
@@ -406,7 +529,7 @@ fn with_own(arriving: &Provided, at: usize, own: &[String]) -> Provided {
 }
 
 /// The pipeline for the run's record, stages in the order of the plan.
-fn resolved(spec: &PipelineSpec, stages: &[PlannedStage], order: &[usize]) -> Json {
+fn resolved(pipeline: &PipelineSpec, spec: &Variant, stages: &[PlannedStage], order: &[usize]) -> Json {
     let entry = |(stage, &at): (&PlannedStage, &usize)| {
         let inputs: Vec<&str> = stage.inputs.iter().map(|&input| stages[input].name.as_str()).collect();
         let mut out = json!({
@@ -433,5 +556,5 @@ fn resolved(spec: &PipelineSpec, stages: &[PlannedStage], order: &[usize]) -> Js
         (stage.name.clone(), out)
     };
     let all: serde_json::Map<String, Json> = stages.iter().zip(order).map(entry).collect();
-    json!({ "version": 1, "pipeline": spec.name.text, "description": spec.description, "stages": all })
+    json!({ "version": 1, "pipeline": pipeline.name.text, "description": pipeline.description, "stages": all })
 }

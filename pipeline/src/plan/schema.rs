@@ -11,93 +11,176 @@ use crate::spec::words::list;
 
 const REFERENCE: &str = "#/$defs/reference";
 
+/// What a name may be made of.
+const NAME: &str = "^[^\\s!-,./:-@\\[-^`{-~]+$";
+
 /// The schema of a pipeline file.
 pub fn json_schema(registry: &Registry) -> Json {
-    let kinds: Vec<Json> = registry.kinds().map(|kind| kind_choice(kind.as_ref())).collect();
-    let rules: Vec<Json> = registry.kinds().map(|kind| kind_rule(kind.as_ref())).collect();
     let mut defs = JsonMap::new();
     defs.insert("reference".into(), json!({ "type": "string", "pattern": "\\$\\{[^}]+\\}" }));
     defs.insert("pipeline".into(), pipeline());
-    defs.insert("stage".into(), stage(kinds, rules));
-    for kind in registry.kinds() {
-        defs.insert(def_name(kind.about().kind), options(kind.as_ref()));
+    defs.insert("matrix".into(), matrix());
+    let kinds: Vec<_> = registry.kinds().map(|kind| kind.as_ref()).collect();
+    defs.insert("fields".into(), fields(&kinds));
+    defs.insert("stage".into(), stage(&kinds));
+    for kind in kinds {
+        defs.insert(def_name(kind.about().kind), options(kind));
     }
     json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "affectflow pipelines",
         "description": "Pipelines of stages that carry rows from datasets to figures",
         "type": "object",
-        "properties": {
-            "version": { "const": 1, "description": "Version of the file format" },
-            "default": { "type": "string", "description": "The pipeline that runs when none is named" },
-            "vars": {
-                "type": ["object", "null"],
-                "description": "Values used elsewhere as `${vars.name}`; each may use those above it",
-            },
-            "plugins": { "type": ["array", "null"], "maxItems": 0, "description": "Plugins that bring further kinds of stage; none yet" },
-            "cache": {
-                "type": ["object", "null"],
-                "description": "What is kept of earlier results",
-                "properties": {
-                    "max_size": {
-                        "description": "Bytes the cache may hold while a pipeline runs, such as `50GB`; the least recently used results go first",
-                        "anyOf": [
-                            { "type": "integer", "minimum": 1 },
-                            { "type": "string", "pattern": "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$" },
-                            { "type": "null" },
-                            { "$ref": REFERENCE },
-                        ],
-                    },
-                },
-                "additionalProperties": false,
-            },
-            "pipelines": {
-                "type": "object",
-                "description": "Pipelines by name",
-                "minProperties": 1,
-                "propertyNames": { "pattern": "^[^\\s!-,./:-@\\[-^`{-~]+$" },
-                "additionalProperties": { "$ref": "#/$defs/pipeline" },
-            },
-        },
-        "required": ["version", "pipelines"],
+        "properties": file(),
+        "required": ["version"],
+        "anyOf": [{ "required": ["pipelines"] }, { "required": ["include"] }, { "required": ["templates"] }],
         "additionalProperties": false,
         "$defs": defs,
     })
 }
 
+fn file() -> Json {
+    json!({
+        "version": { "const": 1, "description": "Version of the file format" },
+        "default": {
+            "type": "string",
+            "description": "The pipeline that runs when none is named",
+            "examples": ["kcdp"],
+        },
+        "include": {
+            "description": "Files whose variables, templates and pipelines are taken over; paths start from this file's folder",
+            "type": ["array", "string", "null"],
+            "minLength": 1,
+            "not": { "$ref": REFERENCE },
+            "items": { "type": "string", "minLength": 1, "not": { "$ref": REFERENCE } },
+            "examples": [["common.yaml"]],
+        },
+        "vars": {
+            "type": ["object", "null"],
+            "description": "Values used elsewhere as `${vars.name}`; each may use those above it",
+            "examples": [{ "seed": 0, "model": "builtin:tiny" }],
+        },
+        "plugins": { "type": ["array", "null"], "maxItems": 0, "description": "Plugins that bring further kinds of stage; none yet" },
+        "cache": {
+            "type": ["object", "null"],
+            "description": "What is kept of earlier results",
+            "properties": {
+                "max_size": {
+                    "description": "Bytes the cache may hold while a pipeline runs, such as `50GB`; the least recently used results go first",
+                    "anyOf": [
+                        { "type": "integer", "minimum": 1 },
+                        { "type": "string", "pattern": "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$" },
+                        { "type": "null" },
+                        { "$ref": REFERENCE },
+                    ],
+                    "examples": ["50GB"],
+                },
+            },
+            "additionalProperties": false,
+        },
+        "templates": {
+            "type": ["object", "null"],
+            "description": "Stages that others take over with `use: NAME`, changing what they say themselves",
+            "propertyNames": { "pattern": NAME },
+            "additionalProperties": { "$ref": "#/$defs/fields" },
+        },
+        "pipelines": {
+            "type": "object",
+            "description": "Pipelines by name",
+            "minProperties": 1,
+            "propertyNames": { "pattern": NAME },
+            "additionalProperties": { "$ref": "#/$defs/pipeline" },
+        },
+    })
+}
+
 fn pipeline() -> Json {
+    let stages = |stage: Json| json!({ "additionalProperties": stage });
+    let of_another = stages(json!({ "anyOf": [{ "type": "null" }, { "$ref": "#/$defs/fields" }] }));
+    let own = stages(json!({ "$ref": "#/$defs/stage" }));
     json!({
         "type": "object",
         "properties": {
             "description": { "type": ["string", "null"], "description": "One line about the pipeline" },
+            "extends": {
+                "type": ["string", "null"],
+                "description": "The pipeline that this one changes: stages are merged by name, `null` takes one out, new ones come last",
+                "examples": ["kcdp"],
+            },
+            "matrix": { "$ref": "#/$defs/matrix" },
             "stages": {
-                "type": "object",
+                "type": ["object", "null"],
                 "description": "Stages by name, in the order written",
-                "minProperties": 1,
-                "propertyNames": { "pattern": "^[^\\s!-,./:-@\\[-^`{-~]+$" },
-                "additionalProperties": { "$ref": "#/$defs/stage" },
+                "propertyNames": { "pattern": NAME },
             },
         },
-        "required": ["stages"],
         "additionalProperties": false,
+        "if": { "properties": { "extends": { "type": "string" } }, "required": ["extends"] },
+        "then": { "properties": { "stages": of_another } },
+        "else": {
+            "properties": { "stages": { "allOf": [{ "type": "object", "minProperties": 1 }, own] } },
+            "required": ["stages"],
+        },
     })
 }
 
-fn stage(kinds: Vec<Json>, rules: Vec<Json>) -> Json {
-    let mut stage = json!({
+fn matrix() -> Json {
+    let listed = |description: &str| {
+        json!({
+            "description": description,
+            "anyOf": [
+                { "type": "array", "items": { "type": "object", "minProperties": 1 } },
+                { "type": "null" },
+                { "$ref": REFERENCE },
+            ],
+        })
+    };
+    json!({
+        "description": "Variables with the values that the pipeline runs with: once for each combination, sharing every cached row; `null` takes an inherited one out",
+        "type": ["object", "null"],
+        "minProperties": 1,
+        "properties": {
+            "include": listed("Combinations added to the product"),
+            "exclude": listed("Combinations taken out of the product: values of some or all of its variables"),
+        },
+        "additionalProperties": {
+            "description": "The values of a variable of `vars`",
+            "anyOf": [{ "type": "array", "minItems": 1, "uniqueItems": true }, { "$ref": REFERENCE }],
+        },
+        "examples": [{ "seed": [0, 1, 2], "exclude": [{ "seed": 1 }] }],
+    })
+}
+
+/// A stage of which parts may come from elsewhere.
+fn fields(kinds: &[&dyn Kind]) -> Json {
+    let mut choices: Vec<Json> = kinds.iter().map(|kind| kind_choice(*kind)).collect();
+    choices.push(json!({ "$ref": REFERENCE }));
+    let mut fields = json!({
         "type": "object",
         "properties": {
-            "kind": { "description": "What the stage does", "oneOf": kinds },
+            "kind": { "description": "What the stage does", "oneOf": choices },
+            "use": {
+                "description": "The template that this stage takes over; what the stage says itself counts, options one by one",
+                "type": ["string", "null"],
+                "examples": ["trained"],
+            },
+            "when": {
+                "description": "Whether the stage is there: `${vars.x}`, `not ${vars.x}`, `${vars.x} == value`, `${vars.x} != value`; who names one that is not takes rows from its inputs",
+                "type": ["string", "boolean"],
+                "default": true,
+                "examples": ["${vars.method} == kcdp"],
+            },
             "inputs": {
                 "description": "The stage or stages it takes rows from, in order; the stage above when left out",
                 "type": ["array", "string", "null"],
                 "items": { "type": "string" },
                 "uniqueItems": true,
+                "examples": [["photos", "stickers"]],
             },
             "config": { "type": ["object", "null"], "description": "The options of the kind" },
             "on_error": {
                 "description": "What to do with rows that fail: set them aside, or stop",
-                "enum": ["quarantine", "fail"],
+                "anyOf": [{ "enum": ["quarantine", "fail"] }, { "$ref": REFERENCE }],
                 "default": "quarantine",
             },
             "quarantine_threshold": {
@@ -110,26 +193,40 @@ fn stage(kinds: Vec<Json>, rules: Vec<Json>) -> Json {
                 "default": 0,
                 "anyOf": [{ "type": "integer", "minimum": 0, "maximum": 100 }, { "$ref": REFERENCE }],
             },
-            "retry_wait": {
-                "description": "Time before the first retry, such as `500ms`, `2s`, `1m`; doubles with each, up to a minute",
-                "default": "1s",
-                "type": "string",
-            },
-            "time_limit": {
-                "description": "Longest that computing one call of a map stage (`rows_per_call` rows) may take, or the whole work of a table, such as `30s`, `10m`; what takes longer has failed. Not counted: reading and decoding the rows of a call, and loading weights. Rows that took too long are tried again once this or `retries` is raised",
-                "type": "string",
-            },
+            "retry_wait": duration("Time before the first retry; doubles with each, up to a minute", "1s"),
+            "time_limit": duration("Longest that computing one call of a map stage (`rows_per_call` rows) may take, or the whole work of a table; what takes longer has failed. Not counted: reading and decoding the rows of a call, and loading weights. Rows that took too long are tried again once this or `retries` is raised", "10m"),
         },
-        "required": ["kind"],
         "additionalProperties": false,
     });
-    if let Some(of_kind) = stage.pointer_mut("/properties/kind/oneOf").and_then(Json::as_array_mut) {
-        of_kind.push(json!({ "$ref": REFERENCE }));
+    if let Some(fields) = fields.pointer_mut("/properties/retry_wait").and_then(Json::as_object_mut) {
+        fields.insert("default".into(), "1s".into());
     }
-    if !rules.is_empty() {
-        stage["allOf"] = Json::Array(rules);
+    if !kinds.is_empty() {
+        fields["allOf"] = kinds.iter().map(|kind| kind_rule(*kind)).collect();
     }
-    stage
+    fields
+}
+
+fn duration(description: &str, example: &str) -> Json {
+    json!({
+        "description": description,
+        "anyOf": [{ "type": "string", "pattern": "^\\s*[0-9].*[a-z]\\s*$" }, { "$ref": REFERENCE }],
+        "examples": [example],
+    })
+}
+
+/// A stage that says all of it, or takes the rest from a template.
+fn stage(kinds: &[&dyn Kind]) -> Json {
+    let complete: Vec<Json> = kinds.iter().filter_map(|kind| required_rule(*kind)).collect();
+    let mut alone = json!({ "required": ["kind"] });
+    if !complete.is_empty() {
+        alone["allOf"] = complete.into();
+    }
+    json!({
+        "allOf": [{ "$ref": "#/$defs/fields" }],
+        "if": { "properties": { "use": { "type": "string" } }, "required": ["use"] },
+        "else": alone,
+    })
 }
 
 fn kind_choice(kind: &dyn Kind) -> Json {
@@ -138,17 +235,27 @@ fn kind_choice(kind: &dyn Kind) -> Json {
     json!({ "const": about.kind, "title": about.summary, "description": format!("{}. Adds columns: {columns}", about.summary) })
 }
 
+fn of_kind(kind: &str, then: Json) -> Json {
+    json!({ "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] }, "then": then })
+}
+
 fn kind_rule(kind: &dyn Kind) -> Json {
     let about = kind.about();
     let mut then =
         json!({ "properties": { "config": { "$ref": format!("#/$defs/{}", def_name(about.kind)) } } });
-    if kind.schema().get("required").and_then(Json::as_array).is_some_and(|required| !required.is_empty()) {
-        then["required"] = json!(["config"]);
-    }
     if about.shape == crate::stage::Shape::Source {
         then["properties"]["inputs"] = json!({ "maxItems": 0, "type": ["array", "null"] });
     }
-    json!({ "if": { "properties": { "kind": { "const": about.kind } }, "required": ["kind"] }, "then": then })
+    of_kind(about.kind, then)
+}
+
+/// The options that a stage of that kind must write; `None` where all have defaults.
+fn required_rule(kind: &dyn Kind) -> Option<Json> {
+    let schema = kind.schema();
+    let required =
+        schema.get("required").filter(|required| required.as_array().is_some_and(|all| !all.is_empty()))?;
+    let config = json!({ "type": "object", "required": required });
+    Some(of_kind(kind.about().kind, json!({ "properties": { "config": config }, "required": ["config"] })))
 }
 
 fn def_name(kind: &str) -> String {
@@ -165,8 +272,9 @@ fn options(kind: &dyn Kind) -> Json {
         map.remove("$schema");
         map.insert("title".into(), format!("Options of {}", about.kind).into());
         map.insert("description".into(), about.summary.into());
-        let empty = map.get("required").and_then(Json::as_array).is_none_or(|required| required.is_empty());
-        if empty && map.get("type").is_some_and(|kind| kind == "object") {
+        // What must be written may come from a template: see `required_rule`.
+        map.remove("required");
+        if map.get("type").is_some_and(|kind| kind == "object") {
             map.insert("type".into(), json!(["object", "null"]));
         }
         if map.contains_key("properties") && !map.contains_key("additionalProperties") {

@@ -62,6 +62,8 @@ pub struct Options {
     pub device: Device,
     /// Stages to compute again although they are cached.
     pub force: BTreeSet<String>,
+    /// The run that this one belongs to: of a matrix the first.
+    pub parent: Option<String>,
     /// Try rows in quarantine again.
     pub retry_quarantined: bool,
     /// Set it to stop the run.

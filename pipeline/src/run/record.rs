@@ -47,6 +47,9 @@ pub struct Record {
     pub error: Option<String>,
     /// The run that this is a part of.
     pub parent: Option<String>,
+    /// The variables that the pipeline's matrix sets in this run; none without a matrix.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub matrix: Map<String, Value>,
     /// The stage that it was to stop after, where others were left out for it.
     #[serde(default)]
     pub until: Option<String>,
@@ -81,7 +84,8 @@ impl Record {
             seconds: None,
             outcome: "running".into(),
             error: None,
-            parent: None,
+            parent: options.parent.clone(),
+            matrix: plan.matrix.iter().cloned().collect(),
             until: plan.until.clone(),
             stages: plan
                 .stages

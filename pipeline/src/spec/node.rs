@@ -1,10 +1,11 @@
 //! What stands in the file, and where? A tree of values that each know their place.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde_json::{Map as JsonMap, Number, Value as Json};
 
-use crate::error::Span;
+use crate::error::{Note, Problem, Span};
 
 /// A value of the file with its place.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Node {
     pub env: bool,
     /// Whether a reference in it could not be written out (already reported).
     pub failed: bool,
+    /// Where it comes from when that is not where it is used: the variable, the stage that uses the template.
+    pub from: Option<Arc<Note>>,
 }
 
 /// A YAML value (core schema of YAML 1.2).
@@ -52,7 +55,31 @@ pub struct Entry {
 impl Node {
     /// A value at a place.
     pub fn new(value: Value, span: Span) -> Self {
-        Node { value, span, env: false, failed: false }
+        Node { value, span, env: false, failed: false, from: None }
+    }
+
+    /// A map without entries.
+    pub(crate) fn empty(span: Span) -> Self {
+        Node::new(Value::Map(Vec::new()), span)
+    }
+
+    /// A problem with this value: at its place, with the place that it comes from.
+    pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
+        let problem = Problem::new(message).at(self.span.clone());
+        match &self.from {
+            Some(from) => problem.note(from.as_ref().clone()),
+            None => problem,
+        }
+    }
+
+    /// Notes where the whole tree comes from; what is noted already stays.
+    pub(crate) fn mark(&mut self, from: &Arc<Note>) {
+        self.from.get_or_insert_with(|| from.clone());
+        match &mut self.value {
+            Value::Seq(items) => items.iter_mut().for_each(|item| item.mark(from)),
+            Value::Map(entries) => entries.iter_mut().for_each(|entry| entry.value.mark(from)),
+            _ => {}
+        }
     }
 
     /// A tree without places, of a JSON value.
@@ -105,6 +132,26 @@ impl Node {
         self.entry(key).map(|entry| &entry.value)
     }
 
+    /// The entries of a map, to be changed; `None` for any other value.
+    pub(crate) fn entries_mut(&mut self) -> Option<&mut Vec<Entry>> {
+        match &mut self.value {
+            Value::Map(entries) => Some(entries),
+            _ => None,
+        }
+    }
+
+    /// The value under that key, to be changed.
+    pub(crate) fn get_mut(&mut self, key: &str) -> Option<&mut Node> {
+        self.entries_mut()?.iter_mut().find(|entry| entry.key == key).map(|entry| &mut entry.value)
+    }
+
+    /// Takes the entry of that key out.
+    pub(crate) fn take(&mut self, key: &str) -> Option<Entry> {
+        let entries = self.entries_mut()?;
+        let at = entries.iter().position(|entry| entry.key == key)?;
+        Some(entries.remove(at))
+    }
+
     /// The text of a text.
     pub fn as_str(&self) -> Option<&str> {
         match &self.value {
@@ -133,17 +180,17 @@ impl Node {
             }
     }
 
-    /// Where the value at a path of keys and indices stands: the deepest key on the way that exists.
-    pub fn place(&self, path: &[String]) -> Option<&Span> {
+    /// Where the value at a path of keys and indices stands, and comes from: the deepest key on the way that exists.
+    pub fn place(&self, path: &[String]) -> Option<(&Span, Option<&Note>)> {
         let (first, rest) = path.split_first()?;
         match &self.value {
             Value::Map(entries) => {
                 let entry = entries.iter().find(|entry| entry.key == *first)?;
-                Some(entry.value.place(rest).unwrap_or(&entry.span))
+                Some(entry.value.place(rest).unwrap_or((&entry.span, entry.value.from.as_deref())))
             }
             Value::Seq(items) => {
                 let item = items.get(first.parse::<usize>().ok()?)?;
-                Some(item.place(rest).unwrap_or(&item.span))
+                Some(item.place(rest).unwrap_or((&item.span, item.from.as_deref())))
             }
             _ => None,
         }

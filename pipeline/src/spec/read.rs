@@ -1,31 +1,104 @@
 //! Which fields does the file have? The tree read into a [`Spec`], every problem collected on the way.
 
+use std::collections::HashMap;
+use std::path::PathBuf;
+
+use super::matrix::{Combination, label};
 use super::node::{Entry, Node, Value};
-use super::words::suggest;
-use super::{Name, PipelineSpec, Spec, StageSpec};
+use super::words::{list, nearest, suggest};
+use super::{Name, PipelineSpec, Spec, StageSpec, Variant, of_combinations};
 use crate::error::{Problem, Span};
 use crate::plan::OnError;
 use crate::units;
 
-const FILE: &[&str] = &["version", "default", "vars", "plugins", "cache", "pipelines"];
-const FILE_LATER: &[&str] = &["include", "matrix", "tests", "templates"];
+const FILE: &[&str] =
+    &["version", "default", "include", "vars", "plugins", "cache", "templates", "pipelines"];
+const FILE_LATER: &[&str] = &["tests"];
 const CACHE: &[&str] = &["max_size"];
-const PIPELINE: &[&str] = &["description", "stages"];
-const PIPELINE_LATER: &[&str] = &["include", "matrix", "extends", "tests", "cache", "when"];
-const STAGE: &[&str] =
-    &["kind", "inputs", "config", "on_error", "quarantine_threshold", "retries", "retry_wait", "time_limit"];
-const STAGE_LATER: &[&str] = &["matrix", "extends", "tests", "cache", "when", "template"];
+const PIPELINE: &[&str] = &["description", "extends", "matrix", "stages"];
+const PIPELINE_LATER: &[&str] = &["tests"];
+const STAGE: &[&str] = &[
+    "kind",
+    "use",
+    "when",
+    "inputs",
+    "config",
+    "on_error",
+    "quarantine_threshold",
+    "retries",
+    "retry_wait",
+    "time_limit",
+];
+const STAGE_LATER: &[&str] = &["tests", "cache"];
+/// Fields in a place where they do not belong, and where they do.
+const ELSEWHERE: &[(&str, &str)] = &[
+    ("matrix", "`matrix` belongs to a pipeline, beside `stages`"),
+    ("extends", "`extends` belongs to a pipeline, beside `stages`; a stage takes a template over with `use`"),
+    ("include", "`include` belongs to the file, beside `version`"),
+    ("when", "`when` belongs to a stage, beside `kind`"),
+    ("template", "a stage takes a template over with `use: NAME`"),
+    ("use", "`use` belongs to a stage, beside `config`"),
+    ("stages", "`stages` belongs to a pipeline: `pipelines: {name: {stages: {...}}}`"),
+];
 
 /// The share of rows that may fail where the file says nothing.
 const THRESHOLD: f64 = 0.05;
 
+/// What is known of a file beside its tree.
+pub(super) struct Whole<'a> {
+    /// The file as named.
+    pub(super) file: &'a str,
+    /// The files that it includes.
+    pub(super) included: Vec<PathBuf>,
+    /// Stages that arguments named.
+    pub(super) sets: Vec<(String, Span)>,
+    /// Pipelines with a matrix, in place of those in the tree: each written out for every combination.
+    pub(super) variants: HashMap<String, Vec<(Combination, Node)>>,
+}
+
+/// Checks the fields of a file that another one includes.
+pub(super) fn included(root: &Node, problems: &mut Vec<Problem>) {
+    let mut reader = Reader { problems };
+    match root.value {
+        Value::Map(_) => {
+            reader.fields(root, "the file", FILE, FILE_LATER);
+            reader.version(root);
+            for key in ["vars", "templates", "pipelines"] {
+                reader.map_field(root, key);
+            }
+        }
+        _ => reader.report(
+            &root.span,
+            format!("an included file must be a map with `version`, not {root}"),
+            "begin with `version: 1`",
+        ),
+    }
+}
+
+/// Checks the fields of a template and takes out those that are unknown, so that they are reported once.
+pub(super) fn template(template: &mut Entry, problems: &mut Vec<Problem>) {
+    let mut reader = Reader { problems };
+    let whose = format!("template `{}`", reader.key(template, "template").text);
+    if !matches!(template.value.value, Value::Map(_)) {
+        let node = &template.value;
+        reader.report(
+            &node.span,
+            format!("{whose} must be a map with `kind`, not {node}"),
+            "write `kind:` in it",
+        );
+        template.value = Node { failed: true, ..Node::empty(template.span.clone()) };
+        return;
+    }
+    reader.fields(&template.value, &whose, STAGE, STAGE_LATER);
+    template
+        .value
+        .entries_mut()
+        .into_iter()
+        .for_each(|entries| entries.retain(|e| STAGE.contains(&e.key.as_str())));
+}
+
 /// Reads the whole tree; `None` when it is no map at all.
-pub(super) fn read(
-    root: &Node,
-    file: &str,
-    sets: Vec<(String, Span)>,
-    problems: &mut Vec<Problem>,
-) -> Option<Spec> {
+pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -> Option<Spec> {
     let mut reader = Reader { problems };
     match root.value {
         Value::Map(_) => {}
@@ -46,11 +119,9 @@ pub(super) fn read(
     let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
     reader.version(root);
     reader.plugins(root);
-    let vars = reader
-        .map_field(root, "vars")
-        .unwrap_or_else(|| Node::new(Value::Map(Vec::new()), root.span.clone()));
+    let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::empty(root.span.clone()));
     let max_size = reader.max_size(root);
-    let pipelines = reader.pipelines(root, misspelt);
+    let pipelines = reader.pipelines(root, misspelt, &whole);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
         && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)
@@ -62,7 +133,8 @@ pub(super) fn read(
             hint,
         );
     }
-    Some(Spec { file: file.to_owned(), default, vars, pipelines, max_size, sets })
+    let Whole { file, included, sets, .. } = whole;
+    Some(Spec { file: file.to_owned(), included, default, vars, pipelines, max_size, sets })
 }
 
 struct Reader<'a> {
@@ -82,8 +154,17 @@ impl Reader<'_> {
                 self.later(&entry.span, &format!("`{}`", entry.key));
             } else {
                 misspelt = true;
-                let hint = suggest(&entry.key, "fields", known.iter().copied());
-                self.report(&entry.span, format!("{whose} has no field `{}`", entry.key), hint);
+                let elsewhere = ELSEWHERE.iter().find(|(key, _)| *key == entry.key);
+                let hint = match elsewhere {
+                    Some((_, hint)) => (*hint).to_owned(),
+                    None if known == STAGE && nearest(&entry.key, known.iter().copied()).is_none() => {
+                        format!("options stand in `config: {{...}}`; fields: {}", list(known.iter().copied()))
+                    }
+                    None => suggest(&entry.key, "fields", known.iter().copied()),
+                };
+                let key =
+                    Node { from: entry.value.from.clone(), ..Node::new(Value::Null, entry.span.clone()) };
+                self.problems.push(key.problem(format!("{whose} has no field `{}`", entry.key)).hint(hint));
             }
         }
         misspelt
@@ -149,7 +230,7 @@ impl Reader<'_> {
                 self.report(&entry.value.span, message, format!("write `{key}: {{name: value}}`"));
             }
         }
-        Some(Node::new(Value::Map(Vec::new()), entry.span.clone()))
+        Some(Node::empty(entry.span.clone()))
     }
 
     fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
@@ -175,18 +256,24 @@ impl Reader<'_> {
         Name { text: entry.key.clone(), span: entry.span.clone() }
     }
 
-    fn pipelines(&mut self, root: &Node, misspelt: bool) -> Vec<PipelineSpec> {
+    fn pipelines(&mut self, root: &Node, misspelt: bool, whole: &Whole<'_>) -> Vec<PipelineSpec> {
         let hint = "write `pipelines: {name: {stages: {...}}}`";
         let Some(entry) = root.entry("pipelines") else {
-            if !misspelt {
+            // What an included file would bring is not known where one could not be read.
+            let unknown = root.get("include").is_some() && !self.problems.is_empty();
+            if !misspelt && !unknown {
                 self.report(&root.span, "the file has no `pipelines`", hint);
             }
             return Vec::new();
         };
         match &entry.value.value {
-            Value::Map(entries) if !entries.is_empty() => {
-                entries.iter().filter_map(|entry| self.pipeline(entry)).collect()
-            }
+            Value::Map(entries) if !entries.is_empty() => entries
+                .iter()
+                .filter_map(|entry| match whole.variants.get(&entry.key) {
+                    None => self.pipeline(entry),
+                    Some(variants) => self.variants(entry, variants),
+                })
+                .collect(),
             Value::Map(_) | Value::Null => {
                 self.report(&entry.span, "`pipelines` is empty", hint);
                 Vec::new()
@@ -202,6 +289,32 @@ impl Reader<'_> {
         }
     }
 
+    /// A pipeline with a matrix. What is wrong in some combinations only names the first of them.
+    fn variants(&mut self, entry: &Entry, variants: &[(Combination, Node)]) -> Option<PipelineSpec> {
+        let mut found = Vec::new();
+        let mut whole: Option<PipelineSpec> = None;
+        for (combination, node) in variants {
+            let mut problems = Vec::new();
+            let one = Entry { key: entry.key.clone(), span: entry.span.clone(), value: node.clone() };
+            let read = Reader { problems: &mut problems }.pipeline(&one);
+            found.push((label(combination), problems));
+            let Some(mut read) = read else { continue };
+            read.variants.iter_mut().for_each(|variant| variant.vars.clone_from(combination));
+            match &mut whole {
+                Some(whole) => whole.variants.append(&mut read.variants),
+                None => whole = Some(read),
+            }
+        }
+        self.problems.extend(of_combinations(found));
+        let broken = PipelineSpec {
+            name: Name { text: entry.key.clone(), span: entry.span.clone() },
+            description: None,
+            variants: Vec::new(),
+            broken: true,
+        };
+        whole.or(Some(broken))
+    }
+
     fn pipeline(&mut self, entry: &Entry) -> Option<PipelineSpec> {
         let name = self.key(entry, "pipeline");
         let whose = format!("pipeline `{}`", name.text);
@@ -214,7 +327,7 @@ impl Reader<'_> {
         let misspelt = self.fields(node, &whose, PIPELINE, PIPELINE_LATER);
         let mut stages = Vec::new();
         match node.entry("stages") {
-            None if misspelt => {}
+            None if misspelt || node.failed => {}
             None => self.report(&entry.span, format!("{whose} has no `stages`"), hint),
             Some(field) => match &field.value.value {
                 Value::Map(entries) if !entries.is_empty() => {
@@ -231,7 +344,8 @@ impl Reader<'_> {
             },
         }
         let description = node.get("description").and_then(|node| self.description(node));
-        Some(PipelineSpec { name, description, stages })
+        let variants = vec![Variant { vars: Vec::new(), stages }];
+        Some(PipelineSpec { name, description, variants, broken: node.failed })
     }
 
     fn description(&mut self, node: &Node) -> Option<String> {
@@ -266,22 +380,31 @@ impl Reader<'_> {
         let kind = match node.get("kind") {
             Some(kind) => self.name(kind, "`kind`"),
             None => {
-                if map && !misspelt {
+                if map && !misspelt && !node.failed {
                     self.report(&entry.span, format!("{whose} has no `kind`"), hint);
                 }
                 None
             }
         };
+        if let Some(used) = node.entry("use") {
+            self.report(
+                &used.span,
+                "`use` counts before stages are written out",
+                "give the stage's `use` itself",
+            );
+        }
+        let when = node.get("when").is_none_or(|when| when.failed || when.value == Value::Bool(true));
         let config = self.map_field(node, "config");
         let (tries, tries_at) = super::tries::read(node, self.problems);
         let inputs_span = node.entry("inputs").map_or(&entry.span, |field| &field.span).clone();
         StageSpec {
             inputs: node.get("inputs").and_then(|inputs| self.inputs(inputs)),
             inputs_span,
-            config: config.unwrap_or_else(|| Node::new(Value::Map(Vec::new()), entry.span.clone())),
+            config: config.unwrap_or_else(|| Node::empty(entry.span.clone())),
             on_error: self.on_error(node),
             tries,
             tries_at,
+            left_out: !when,
             kind,
             name,
             broken: self.problems.len() > before || node.any_failed(),

@@ -9,6 +9,18 @@ use crate::error::{Problem, Span};
 /// Most names in a path.
 const LONGEST: usize = 50;
 
+/// Whether an argument changes what is taken over (`vars`, templates, `extends`, `use`): it counts before pipelines and
+/// stages are written out, all others after that.
+pub(crate) fn early(argument: &str) -> bool {
+    let path: Vec<&str> = argument.split('=').next().unwrap_or_default().split('.').collect();
+    !matches!(path[0], "stages" | "pipelines") || matches!(path[path.len() - 1], "extends" | "use" | "matrix")
+}
+
+/// The variable that an argument gives a value.
+pub(crate) fn variable(argument: &str) -> Option<&str> {
+    argument.split_once('=')?.0.strip_prefix("vars.")
+}
+
 /// Applies one argument. Returns the stage it names when the path begins with `stages.`, which stands for the stages of
 /// that name in every pipeline.
 pub(crate) fn apply(root: &mut Node, argument: &str) -> Result<Option<(String, Span)>, Vec<Problem>> {
@@ -94,7 +106,7 @@ fn put(node: &mut Node, path: &[&str], value: &Node, span: &Span, inside: bool) 
     if matches!(node.value, Value::Null) {
         *node = Node::new(Value::Map(Vec::new()), span.clone());
     }
-    let closed = matches!(*name, "vars" | "pipelines" | "stages");
+    let closed = matches!(*name, "vars" | "pipelines" | "stages" | "templates");
     match &mut node.value {
         Value::Map(entries) => {
             let at = match entries.iter().position(|entry| entry.key == *name) {

@@ -2,11 +2,13 @@
 //! type; a reference inside a text becomes text. `$${` writes `${` itself.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::node::{Node, Value};
+use super::when;
 use super::words::{list, nearest};
 use super::yaml::{COPIES, DEEPEST, plain};
-use crate::error::{Problem, Span};
+use crate::error::{Note, Problem, Span};
 
 /// Most bytes of text that variables may bring in.
 const TEXT: usize = 16 << 20;
@@ -33,6 +35,9 @@ pub(crate) fn substitute(root: &mut Node, env: Env<'_>, problems: &mut Vec<Probl
         }
     }
     for entry in entries.iter_mut().filter(|entry| entry.key != "vars") {
+        if entry.key == "pipelines" {
+            scope.conditions(&mut entry.value);
+        }
         scope.walk(&mut entry.value, 1);
     }
 }
@@ -56,6 +61,19 @@ struct Scope<'a> {
 }
 
 impl Scope<'_> {
+    /// Conditions are taken apart before references are written out, so that no value can be mistaken for an operator.
+    fn conditions(&mut self, pipelines: &mut Node) {
+        let mut found = Vec::new();
+        let mut value = |at: &Node, word: &str| {
+            if !word.contains("${") {
+                return Ok(Node::new(when::literal(word), at.span.clone()));
+            }
+            self.text(word, &at.span, 4).map_err(|problem| problem.at(at.span.clone()))
+        };
+        when::decide(pipelines, &mut value, &mut |problem| found.push(problem));
+        self.problems.extend(found);
+    }
+
     fn walk(&mut self, node: &mut Node, depth: usize) {
         if self.full {
             return;
@@ -67,12 +85,15 @@ impl Scope<'_> {
             }
             Value::Str(text) if text.contains("${") => {
                 let text = std::mem::take(text);
-                let place = Span { ..node.span.clone() };
+                let place = node.span.clone();
+                let from = node.from.take();
                 *node = match self.text(&text, &place, depth) {
-                    Ok(resolved) => resolved,
+                    Ok(resolved) => Node { from: from.or(resolved.from), ..resolved },
                     Err(problem) => {
-                        self.problems.push(problem.at(place.clone()));
-                        Node { failed: true, ..Node::new(Value::Str(text), place) }
+                        let used = Node { from, ..Node::new(Value::Null, place) };
+                        let problem = Problem { hint: problem.hint, ..used.problem(problem.message) };
+                        self.problems.push(problem);
+                        Node { failed: true, value: Value::Str(text), ..used }
                     }
                 };
             }
@@ -148,7 +169,9 @@ impl Scope<'_> {
             return Err(Problem::new("values are nested too deeply here, variables written out"));
         }
         self.spend(count, text_length(&self.vars[at].node))?;
-        Ok(self.vars[at].node.clone())
+        let var = &self.vars[at];
+        let note = Note { span: var.node.span.clone(), text: format!("the value of `${{vars.{name}}}`") };
+        Ok(Node { from: var.node.from.clone().or(Some(Arc::new(note))), ..var.node.clone() })
     }
 
     fn env_var(&mut self, inner: &str, place: &Span) -> Result<Node, Problem> {

@@ -321,9 +321,11 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
     Plan {
         pipeline: "toy".into(),
         description: None,
+        matrix: Vec::new(),
         stages,
         resolved: json!({}),
         base: Path::new(".").to_owned(),
+        included: Vec::new(),
         max_size: None,
         until: None,
     }

@@ -79,7 +79,7 @@ pub fn run(args: &Args, project: &Project, registry: &Registry, mut options: Opt
     }
 }
 
-/// The file, and what the plan of it reads.
+/// The file with those it includes, and what the plan of it reads.
 fn named(project: &Project, plan: &Plan) -> BTreeSet<PathBuf> {
     let depends =
         plan.stages.iter().flat_map(|stage| &stage.planned.depends).filter_map(|depends| match depends {
@@ -87,7 +87,7 @@ fn named(project: &Project, plan: &Plan) -> BTreeSet<PathBuf> {
             Dependency::Content { .. } => None,
         });
     let watches = plan.stages.iter().flat_map(|stage| &stage.planned.watches);
-    depends.chain(watches).chain([&project.file]).map(|path| absolute(path)).collect()
+    depends.chain(watches).chain(&plan.included).chain([&project.file]).map(|path| absolute(path)).collect()
 }
 
 /// What has changed, once it changes no more; `None` where the user has asked to stop.

@@ -186,9 +186,6 @@ impl Options {
             ("experts", self.experts),
             ("hidden", self.hidden),
         ];
-        counts.into_iter().try_for_each(|(name, value)| at_least_one(name, value))?;
-        at_least_one("pyramid", self.pyramid.unwrap_or(1))?;
-        within("lr", self.lr, 0.0, f64::INFINITY)?;
         let weights = [
             ("weight_decay", self.weight_decay),
             ("target_weight", self.target_weight),
@@ -196,19 +193,25 @@ impl Options {
             ("ccl_weight", self.ccl_weight),
             ("balance", self.balance),
         ];
-        weights.into_iter().try_for_each(|(name, value)| between(name, value, 0.0, f64::MAX))?;
-        between("holdout", self.holdout, 0.0, 0.5)?;
-        between("quantile_from", self.quantile_from, 0.0, 1.0)?;
-        between("min_confidence", self.min_confidence.unwrap_or(0.0), 0.0, 1.0)?;
-        between("per_class_quantile", self.per_class_quantile.unwrap_or(1.0), 0.0, 1.0)?;
-        match (1..=self.experts).contains(&self.top) {
+        let top = match (1..=self.experts).contains(&self.top) {
             true => Ok(()),
             false => Err(Problem::new(format!(
                 "`top` must lie between 1 and `experts`, {}, not {}",
                 self.experts, self.top
             ))
             .option("top")),
-        }
+        };
+        let counts = counts.into_iter().map(|(name, value)| at_least_one(name, value));
+        let weights = weights.into_iter().map(|(name, value)| between(name, value, 0.0, f64::MAX));
+        Problem::all(counts.chain(weights).chain([
+            at_least_one("pyramid", self.pyramid.unwrap_or(1)),
+            within("lr", self.lr, 0.0, f64::INFINITY),
+            between("holdout", self.holdout, 0.0, 0.5),
+            between("quantile_from", self.quantile_from, 0.0, 1.0),
+            between("min_confidence", self.min_confidence.unwrap_or(0.0), 0.0, 1.0),
+            between("per_class_quantile", self.per_class_quantile.unwrap_or(1.0), 0.0, 1.0),
+            top,
+        ]))
     }
 
     /// The weight of the pseudo-label loss at a moment of training, in epochs since its start.

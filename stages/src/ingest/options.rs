@@ -188,42 +188,65 @@ impl SplitChoice {
 impl IngestOptions {
     /// Contradictions that no type can exclude.
     pub(super) fn check(&self) -> Result<(), Problem> {
+        Problem::all([
+            self.check_path(),
+            self.check_conditions(),
+            self.check_domain(),
+            self.check_size(),
+            self.check_dataset(),
+            self.check_classes(),
+        ])
+    }
+
+    fn check_path(&self) -> Result<(), Problem> {
         let on_disk = matches!(self.source, Origin::Folder | Origin::Manifest);
         let source = self.source.name();
         match &self.path {
             None if on_disk => {
-                let hint = format!(
-                    "add `path:` with a {}",
-                    if source == "folder" { "folder of pictures" } else { "CSV file" }
-                );
-                return Err(Problem::new(format!("`source: {source}` needs `path`")).hint(hint));
+                let what = if source == "folder" { "folder of pictures" } else { "CSV file" };
+                Err(Problem::new(format!("`source: {source}` needs `path`"))
+                    .hint(format!("add `path:` with a {what}")))
             }
             Some(_) if !on_disk => {
-                let problem =
-                    Problem::new(format!("`path` has no meaning with `source: {source}`")).option("path");
-                return Err(problem.hint("remove it, or set `source: folder` or `source: manifest`"));
+                let problem = Problem::new(format!("`path` has no meaning with `source: {source}`"));
+                Err(problem.option("path").hint("remove it, or set `source: folder` or `source: manifest`"))
             }
-            _ => {}
+            _ => Ok(()),
         }
-        if !self.conditions.is_empty() && self.source != Origin::Manifest {
-            let problem =
-                Problem::new(format!("`where` has no meaning with `source: {source}`")).option("where");
-            return Err(problem.hint("put a stage `kind: filter` behind this one"));
+    }
+
+    fn check_conditions(&self) -> Result<(), Problem> {
+        if self.conditions.is_empty() || self.source == Origin::Manifest {
+            return Ok(());
         }
-        if self.source == Origin::Twemoji && self.domain == Some(Domain::Source) {
-            let problem =
-                Problem::new("Twemoji is a target only: its drawings are never trained on").option("domain");
-            return Err(problem.hint("remove `domain`, or write `domain: target`"));
+        let message = format!("`where` has no meaning with `source: {}`", self.source.name());
+        Err(Problem::new(message).option("where").hint("put a stage `kind: filter` behind this one"))
+    }
+
+    fn check_domain(&self) -> Result<(), Problem> {
+        if self.source != Origin::Twemoji || self.domain != Some(Domain::Source) {
+            return Ok(());
         }
-        if self.source == Origin::Synthetic && (self.count == 0 || !(16..=1024).contains(&self.size)) {
-            let (option, range) =
-                if self.count == 0 { ("count", "at least 1") } else { ("size", "from 16 to 1024") };
-            return Err(Problem::new(format!("`{option}` must be {range}")).option(option));
+        let problem = Problem::new("Twemoji is a target only: its drawings are never trained on");
+        Err(problem.option("domain").hint("remove `domain`, or write `domain: target`"))
+    }
+
+    fn check_size(&self) -> Result<(), Problem> {
+        let wrong = |option: &str, range: &str| {
+            Err(Problem::new(format!("`{option}` must be {range}")).option(option))
+        };
+        match self.source {
+            Origin::Synthetic if self.count == 0 => wrong("count", "at least 1"),
+            Origin::Synthetic if !(16..=1024).contains(&self.size) => wrong("size", "from 16 to 1024"),
+            _ => Ok(()),
         }
-        if self.dataset.as_deref().is_some_and(|name| name.is_empty() || name.contains('/')) {
-            return Err(Problem::new("`dataset` must be a name without `/`").option("dataset"));
+    }
+
+    fn check_dataset(&self) -> Result<(), Problem> {
+        match self.dataset.as_deref().is_some_and(|name| name.is_empty() || name.contains('/')) {
+            true => Err(Problem::new("`dataset` must be a name without `/`").option("dataset")),
+            false => Ok(()),
         }
-        self.check_classes()
     }
 
     fn check_classes(&self) -> Result<(), Problem> {

@@ -125,22 +125,25 @@ impl Default for Options {
 
 impl Options {
     fn check(&self) -> Result<(), Problem> {
-        at_least_one("epochs", self.epochs)?;
-        at_least_one("batch", self.batch)?;
-        at_least_one("knowledge_tokens", self.knowledge_tokens)?;
-        at_least_one("pyramid", self.pyramid.unwrap_or(1))?;
-        within("lr", self.lr, 0.0, f64::INFINITY)?;
-        within("temperature", self.temperature, 0.0, f64::INFINITY)?;
-        between("weight_decay", self.weight_decay, 0.0, f64::MAX)?;
-        between("holdout", self.holdout, 0.0, 0.5)?;
-        between("min_confidence", self.min_confidence, 0.0, 1.0)?;
-        between("per_class_quantile", self.per_class_quantile, 0.0, 1.0)?;
-        match self.template.contains("{emotion}") {
+        let template = match self.template.contains("{emotion}") {
             true => Ok(()),
             false => Err(Problem::new("`template` has no `{emotion}`")
                 .option("template")
                 .hint("every class would get the same prompt; write `A {emotion} photo of`, say")),
-        }
+        };
+        Problem::all([
+            at_least_one("epochs", self.epochs),
+            at_least_one("batch", self.batch),
+            at_least_one("knowledge_tokens", self.knowledge_tokens),
+            at_least_one("pyramid", self.pyramid.unwrap_or(1)),
+            within("lr", self.lr, 0.0, f64::INFINITY),
+            within("temperature", self.temperature, 0.0, f64::INFINITY),
+            between("weight_decay", self.weight_decay, 0.0, f64::MAX),
+            between("holdout", self.holdout, 0.0, 0.5),
+            between("min_confidence", self.min_confidence, 0.0, 1.0),
+            between("per_class_quantile", self.per_class_quantile, 0.0, 1.0),
+            template,
+        ])
     }
 }
 

@@ -104,15 +104,16 @@ impl Uses {
     }
 }
 
-/// Positions of the newest finished run of each pipeline, and of newer ones that were to stop after a stage: of each stage the
-/// newest. Records come oldest first.
+/// Positions of the newest finished run of each pipeline, of a matrix of each combination, and of newer ones that were to stop
+/// after a stage: of each stage the newest. Records come oldest first.
 pub(super) fn newest(records: &[Record]) -> BTreeSet<usize> {
-    let mut found: BTreeMap<(&str, Option<&str>), usize> = BTreeMap::new();
+    let mut found: BTreeMap<((&str, String), Option<&str>), usize> = BTreeMap::new();
     for (at, record) in records.iter().enumerate().filter(|(_, record)| record.finished()) {
+        let pipeline = (record.name.as_str(), Value::Object(record.matrix.clone()).to_string());
         if record.until.is_none() {
-            found.retain(|(pipeline, _), _| *pipeline != record.name);
+            found.retain(|(other, _), _| *other != pipeline);
         }
-        found.insert((&record.name, record.until.as_deref()), at);
+        found.insert((pipeline, record.until.as_deref()), at);
     }
     found.into_values().collect()
 }
