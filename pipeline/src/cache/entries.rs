@@ -13,6 +13,7 @@ use bytes::Bytes;
 use super::places::Places;
 use super::segment::{Rows, Segment, encode};
 use super::sidecar::{self, Damaged, Sidecar};
+use super::storage::Item;
 use super::{Cache, format1};
 use crate::digest::{Digest, cells};
 use crate::error::Error;
@@ -64,15 +65,27 @@ impl Entries {
         fields: Vec<FieldRef>,
         only: Option<&[String]>,
     ) -> Result<Self, Error> {
+        let listed = cache.list(&folder)?;
+        Self::among(cache, folder, fields, only, &listed)
+    }
+
+    /// Like [`open`](Self::open), of a folder that was just listed.
+    pub fn among(
+        cache: Arc<Cache>,
+        folder: String,
+        fields: Vec<FieldRef>,
+        only: Option<&[String]>,
+        listed: &[Item],
+    ) -> Result<Self, Error> {
         let places = RwLock::default();
         let entries = Entries { cache, folder, fields, places, sequence: AtomicU32::new(0) };
-        entries.add(|name| only.is_none_or(|only| only.iter().any(|n| n == name)))?;
+        entries.add(listed, |name| only.is_none_or(|only| only.iter().any(|n| n == name)))?;
         Ok(entries)
     }
 
     /// Takes in the segments that other processes have put since.
     pub fn refresh(&self) -> Result<(), Error> {
-        self.add(|_| true)
+        self.add(&self.cache.list(&self.folder)?, |_| true)
     }
 
     /// The fields stored.
@@ -291,9 +304,8 @@ impl Entries {
     }
 
     /// Opens the segments of the folder that are wanted and not open yet.
-    fn add(&self, wanted: impl Fn(&str) -> bool + Copy) -> Result<(), Error> {
+    fn add(&self, listed: &[Item], wanted: impl Fn(&str) -> bool + Copy) -> Result<(), Error> {
         let known: HashSet<String> = self.names().into_iter().collect();
-        let listed = self.cache.list(&self.folder)?;
         let names = |kind: &'static str| {
             let named =
                 listed.iter().filter_map(move |item| Some((item.name.strip_suffix(kind)?, item.size)));
@@ -318,7 +330,7 @@ impl Entries {
             }
         }
         // What went since it was listed may have been merged into a segment that came since.
-        if gone { self.add(wanted) } else { Ok(()) }
+        if gone { self.add(&self.cache.list(&self.folder)?, wanted) } else { Ok(()) }
     }
 
     fn read_sidecar(&self, bytes: Bytes, segment: &str) -> Result<Sidecar, Damaged> {

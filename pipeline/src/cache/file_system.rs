@@ -2,7 +2,7 @@
 //! loses, tears and reorders what was not synced, fails any one call, or is full.
 
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::Path;
 
 use bytes::Bytes;
@@ -46,14 +46,20 @@ pub trait FileSystem: Send + Sync {
     fn remove_folder(&self, folder: &Path) -> io::Result<()>;
 }
 
+/// Largest file that is read rather than mapped, in bytes: taking a map down stops every thread for a moment.
+const COPIED: u64 = 1 << 16;
+
 /// The operating system's own.
 pub struct Local;
 
 impl FileSystem for Local {
     fn read(&self, path: &Path) -> io::Result<Bytes> {
-        let file = File::open(path).map_err(vanished)?;
-        if size_of(&file.metadata()?)? == 0 {
-            return Ok(Bytes::new());
+        let mut file = File::open(path).map_err(vanished)?;
+        let size = size_of(&file.metadata()?)?;
+        if size <= COPIED {
+            let mut bytes = Vec::with_capacity(size as usize);
+            file.read_to_end(&mut bytes)?;
+            return Ok(bytes.into());
         }
         // SAFETY: stored files are never written again; one that somebody else truncates while it is mapped can fault,
         // as with any mapped file.

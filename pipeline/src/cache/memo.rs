@@ -54,18 +54,25 @@ struct Known {
     digest: Digest,
 }
 
+/// What a line says.
+enum Line {
+    Link((String, Digest)),
+    File((PathBuf, Known)),
+}
+
 impl FileMemo {
     /// The memo kept in that file; a memo that cannot be read is an empty one.
     pub fn open(path: PathBuf) -> Self {
         let text = std::fs::read(&path).unwrap_or_default();
         let text = String::from_utf8_lossy(&text);
         let mut state = State { saved: Some(Instant::now()), ..State::default() };
-        for line in text.lines().filter_map(checked) {
-            state.lines += 1;
-            if let Some((uri, digest)) = parse_link(line) {
-                state.links.insert(uri, digest);
-            } else if let Some((file, known)) = parse(line) {
-                state.files.insert(file, known);
+        let said = |line| parse_link(line).map(Line::Link).or_else(|| parse(line).map(Line::File));
+        let lines: Vec<Option<Line>> = text.par_lines().filter_map(checked).map(said).collect();
+        state.lines = lines.len();
+        for line in lines.into_iter().flatten() {
+            match line {
+                Line::Link((uri, digest)) => drop(state.links.insert(uri, digest)),
+                Line::File((file, known)) => drop(state.files.insert(file, known)),
             }
         }
         FileMemo { path: Some(path), known: Mutex::new(state) }

@@ -58,9 +58,11 @@ pub enum ToWrite {
 pub fn run(stage: &StageRun, work: Arc<dyn Map>) -> Result<(), Error> {
     let cache = stage.shared.state.cache.clone();
     let folder = format!("v1/rows/{}", stage.identity);
-    let entries = Entries::open(cache.clone(), folder.clone(), stage.stage.planned.adds.clone(), None)?;
+    let listed = cache.list(&folder)?;
+    let adds = stage.stage.planned.adds.clone();
+    let entries = Entries::among(cache.clone(), folder.clone(), adds, None, &listed)?;
     let _ = stage.tally.entries.set((folder.clone(), None));
-    let quarantine = Quarantine::open(cache.clone(), folder)?;
+    let quarantine = Quarantine::among(cache.clone(), folder, &listed)?;
     let claims = Claims::on(&cache, &stage.shared.live, stage.identity);
     let forced = stage.shared.options.force.contains(&stage.stage.name);
     let (entries, in_flight) = (Arc::new(entries), DashSet::default());

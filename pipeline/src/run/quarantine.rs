@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 
 use crate::cache::entries::Place;
+use crate::cache::storage::Item;
 use crate::cache::{Cache, stamp};
 use crate::digest::{Digest, DigestMap};
 use crate::error::Error;
@@ -86,8 +87,14 @@ struct Known {
 impl Quarantine {
     /// Reads what failed before. A damaged file is moved aside, reported, and costs its rows a retry.
     pub fn open(cache: Arc<Cache>, folder: String) -> Result<Self, Error> {
+        let listed = cache.list(&folder)?;
+        Self::among(cache, folder, &listed)
+    }
+
+    /// Like [`open`](Self::open), of a folder that was just listed.
+    pub fn among(cache: Arc<Cache>, folder: String, listed: &[Item]) -> Result<Self, Error> {
         let mut rows = Rows::default();
-        for item in cache.list(&folder)?.iter().filter(|item| item.name.ends_with(".failed")) {
+        for item in listed.iter().filter(|item| item.name.ends_with(".failed")) {
             let path = format!("{folder}/{}", item.name);
             let bytes = match cache.read(&path) {
                 // Somebody else has moved it aside since.

@@ -130,7 +130,7 @@ impl Record {
             }
         }
         if !metrics.is_empty() {
-            self.put("metrics.json", &pretty(&Value::Object(metrics))?)?;
+            self.put("metrics.json", &pretty(&Value::Object(metrics))?, true)?;
         }
         self.quarantine(&failed).and(read)
     }
@@ -183,23 +183,24 @@ impl Record {
         let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None)?;
         writer.write(&batch)?;
         writer.close()?;
-        self.put("quarantine.parquet", &bytes)
+        // One without rows is worth no wait.
+        self.put("quarantine.parquet", &bytes, !failed.is_empty())
     }
 
     fn write(&self) -> Result<(), Error> {
         let mut value = serde_json::to_value(self).map_err(|e| Error::Internal(e.to_string()))?;
         // A map of JSON is ordered by insertion; the stages were inserted in the order of the plan.
         value["order"] = json!(self.order);
-        self.put("run.json", &pretty(&value)?)
+        self.put("run.json", &pretty(&value)?, true)
     }
 
     /// Writes a file of the record whole: to a temporary name, then in place.
-    fn put(&self, name: &str, bytes: &[u8]) -> Result<(), Error> {
+    fn put(&self, name: &str, bytes: &[u8], durable: bool) -> Result<(), Error> {
         let path = self.folder.join(name);
         let temporary = self.folder.join(format!(".{name}.{}", std::process::id()));
         let written = File::create(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
-            file.sync_all()
+            if durable { file.sync_all() } else { Ok(()) }
         });
         written.and_then(|()| fs::rename(&temporary, &path)).map_err(Error::io("write", &path))
     }
