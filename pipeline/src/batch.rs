@@ -16,7 +16,7 @@ use crate::cache::memo::FileMemo;
 use crate::digest::{Digest, cells};
 use crate::error::Error;
 use crate::registry::Registry;
-use crate::stage::Failures;
+use crate::stage::{Failures, Kept, schema_of};
 
 const LINK_URI: &str = "uri_column";
 const LINK_DIGEST: &str = "digest_column";
@@ -193,6 +193,19 @@ impl Batch {
         };
         let columns = schema.fields()[1..].iter().map(column).collect();
         Batch::new(schema.clone(), self.ids.clone(), columns)
+    }
+
+    /// The same rows with the columns that a stage keeps, under the names they leave with.
+    pub(crate) fn kept(&self, keeps: Option<&[Kept]>) -> Batch {
+        let Some(kept) = keeps else { return self.clone() };
+        let found = kept.iter().filter_map(|kept| Some((self.position(&kept.column)?, &kept.name)));
+        let mut fields = vec![self.schema.fields()[0].clone()];
+        let mut columns = Vec::with_capacity(kept.len());
+        for (at, name) in found {
+            fields.push(Arc::new(self.schema.field(at + 1).clone().with_name(name)));
+            columns.push(self.columns[at].clone());
+        }
+        Batch::new(schema_of(&fields), self.ids.clone(), columns)
     }
 
     /// The same rows with columns that are still to be computed.

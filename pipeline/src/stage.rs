@@ -9,7 +9,7 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch};
+use arrow::array::{ArrayRef, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, FieldRef, Schema, SchemaRef};
 use bytes::Bytes;
 use schemars::JsonSchema;
@@ -86,28 +86,58 @@ pub trait Stage: Send + Sync + 'static {
 pub struct Inputs {
     /// Name of the stage in the file.
     pub stage: String,
-    /// Columns that arrive; empty for a source.
+    /// Columns that arrive; empty for a source. Of inputs by name (`ports`) those of the one written first.
     pub schema: SchemaRef,
+    /// The stages that rows come from, in order.
+    pub from: Vec<String>,
+    /// The inputs by name, in the order written; empty where the file gives a list.
+    pub ports: Vec<Port>,
     /// Artifacts that some stage upstream provides.
     pub artifacts: Vec<String>,
     /// Folder that relative paths in the file start from.
     pub base: PathBuf,
 }
 
+/// One of the inputs that the file gives by name.
+#[derive(Debug, Clone)]
+pub struct Port {
+    /// Its name.
+    pub name: String,
+    /// The stage whose rows arrive there.
+    pub from: String,
+    /// Their columns.
+    pub schema: SchemaRef,
+}
+
+impl Port {
+    /// The column of that name, or a problem of the named stage that says which columns there are.
+    pub fn column(&self, stage: &str, name: &str) -> Result<&FieldRef, Problem> {
+        self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
+            let message = format!(
+                "stage `{stage}` needs column `{name}` on its port `{}`, and `{}` gives no such column",
+                self.name, self.from
+            );
+            Problem::new(message).hint(format!("columns that arrive there: {}", names(&self.schema)))
+        })
+    }
+}
+
+/// "`id`, `label`".
+fn names(schema: &Schema) -> String {
+    let known: Vec<_> = schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();
+    if known.is_empty() { "none".into() } else { known.join(", ") }
+}
+
 impl Inputs {
     /// The column of that name, or a problem that says which columns there are.
     pub fn column(&self, name: &str) -> Result<&FieldRef, Problem> {
         self.schema.fields().iter().find(|field| field.name() == name).ok_or_else(|| {
-            let known: Vec<_> = self.schema.fields().iter().map(|f| format!("`{}`", f.name())).collect();
             Problem::new(format!(
                 "stage `{}` needs column `{name}`, which no stage before it adds",
                 self.stage
             ))
             .column(name)
-            .hint(format!(
-                "columns that arrive: {}",
-                if known.is_empty() { "none".into() } else { known.join(", ") }
-            ))
+            .hint(format!("columns that arrive: {}", names(&self.schema)))
         })
     }
 
@@ -160,6 +190,12 @@ pub struct Planned {
     pub consumes: Vec<String>,
     /// Columns added (for a source: all columns).
     pub adds: Vec<FieldRef>,
+    /// Columns that go on beside those added; `None`: all that arrive. Of use for subsets and tables.
+    pub keeps: Option<Vec<Kept>>,
+    /// Inputs of a table by name, beside the one whose rows go on. Empty where it takes its inputs as one.
+    pub sides: Vec<Side>,
+    /// Whether a table says itself which rows leave it ([`TableOutput::ids`]).
+    pub chooses: bool,
     /// Artifacts needed from upstream.
     pub needs: Vec<String>,
     /// Artifacts provided.
@@ -172,12 +208,40 @@ pub struct Planned {
     pub work: Work,
 }
 
+/// A column that goes on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its name where it arrives.
+    pub column: String,
+    /// Its name where it leaves.
+    pub name: String,
+}
+
+impl Kept {
+    /// A column under the name it has.
+    pub fn same(name: &str) -> Self {
+        Kept { column: name.to_owned(), name: name.to_owned() }
+    }
+}
+
+/// What a table reads of an input beside the one whose rows go on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Side {
+    /// The port.
+    pub port: String,
+    /// Columns read there.
+    pub consumes: Vec<String>,
+}
+
 impl Planned {
     /// A plan for work that needs no artifacts and depends on no files.
     pub fn new(consumes: &[&str], adds: Vec<FieldRef>, work: Work) -> Self {
         Planned {
             consumes: consumes.iter().map(|c| c.to_string()).collect(),
             adds,
+            keeps: None,
+            sides: Vec::new(),
+            chooses: false,
             needs: Vec::new(),
             provides: Vec::new(),
             depends: Vec::new(),
@@ -267,8 +331,13 @@ pub trait Table: Send + Sync {
 /// What a table stage made.
 #[derive(Default)]
 pub struct TableOutput {
-    /// The added columns, one value for each input row in id order.
+    /// The added columns, one value for each row that leaves, in id order.
     pub columns: Vec<ArrayRef>,
+    /// The ids of the rows that leave, ascending, where [`Planned::chooses`]; otherwise every row leaves. Rows that did not
+    /// arrive may be among them only where no column that arrives is kept.
+    pub ids: Option<StringArray>,
+    /// Files that it left outside the cache: the result counts as stored only while they are as they were written.
+    pub written: Vec<PathBuf>,
     /// Artifacts by name: trained weights as safetensors, metrics as JSON.
     pub artifacts: Vec<(String, Bytes)>,
 }

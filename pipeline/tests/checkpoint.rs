@@ -71,7 +71,7 @@ impl Table for ClimbOptions {
         cx.check()?;
         Ok(TableOutput {
             columns: vec![Arc::new(Int64Array::from(vec![height; rows.len()]))],
-            artifacts: vec![],
+            ..TableOutput::default()
         })
     }
 }

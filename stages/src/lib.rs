@@ -1,4 +1,5 @@
-//! The six kinds of stage of KCDP and a few helpers: `ingest`, `embed`, `perceive`, `label`, `adapt`, `evaluate`, `sample`.
+//! The six kinds of stage of KCDP, `ingest`, `embed`, `perceive`, `label`, `adapt`, `evaluate`, and the work on tables around
+//! them: `filter`, `sample`, `select`, `split`, `join`, `sql`, `export`.
 //!
 //! One folder a kind. [`register`] is the one visible list.
 
@@ -7,7 +8,9 @@ pub mod columns;
 pub mod conditions;
 pub mod embed;
 pub mod evaluate;
+pub mod export;
 pub mod ingest;
+pub mod join;
 pub mod label;
 pub mod model;
 pub mod perceive;
@@ -15,6 +18,9 @@ pub mod picture;
 mod pixels;
 mod rows;
 pub mod sample;
+pub mod select;
+pub mod split;
+pub mod sql;
 pub mod training;
 
 use affectflow_pipeline::Registry;
@@ -22,7 +28,8 @@ use affectflow_pipeline::Registry;
 /// Registers every built-in kind and link.
 pub fn register(registry: &mut Registry) {
     registry.add(ingest::Ingest).link(ingest::SyntheticLink).link(ingest::TwemojiLink);
-    registry.add(sample::Sample).add(sample::Filter);
+    registry.add(sample::Sample).add(sample::Filter).add(select::Select).add(split::Split);
+    registry.add(join::Join).add(sql::Sql).add(export::Export);
     registry.add(embed::Embed).add(perceive::Perceive);
     registry.add(label::Label).add(adapt::Adapt).add(evaluate::Evaluate);
 }

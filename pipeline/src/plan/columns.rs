@@ -10,7 +10,7 @@ use crate::cache::segment::RESERVED;
 use crate::error::Problem;
 use crate::registry::Registry;
 use crate::spec::words::list;
-use crate::stage::{About, Planned, Shape, schema_of};
+use crate::stage::{About, Kept, Planned, Shape, schema_of};
 
 /// The column of class indices that scores are taken against; only a kind that scores may read it.
 pub const SCORING_COLUMN: &str = "eval_label";
@@ -77,7 +77,7 @@ fn differ(stage: &str, one: (&str, &FieldRef), other: (&str, &FieldRef)) -> Opti
 }
 
 /// The type as the manual writes it.
-pub(crate) fn type_words(kind: &DataType) -> String {
+pub fn type_words(kind: &DataType) -> String {
     match kind {
         DataType::FixedSizeList(item, width) => format!("tensor {}[{width}]", type_words(item.data_type())),
         DataType::List(item) => format!("list of {}", type_words(item.data_type())),
@@ -90,11 +90,19 @@ pub(crate) fn type_words(kind: &DataType) -> String {
     }
 }
 
-/// The columns that leave: those that arrive, then those added; one of the same name is replaced where it stands.
-pub(crate) fn output(arriving: &SchemaRef, adds: &[FieldRef]) -> SchemaRef {
-    let mut fields: Vec<FieldRef> = match arriving.fields().is_empty() {
-        true => vec![Arc::new(Field::new("id", DataType::Utf8, false))],
-        false => arriving.fields().iter().cloned().collect(),
+/// The columns that leave: those that arrive and are kept, then those added; one of the same name is replaced where it
+/// stands.
+pub(crate) fn output(arriving: &SchemaRef, keeps: Option<&[Kept]>, adds: &[FieldRef]) -> SchemaRef {
+    let mut fields: Vec<FieldRef> = match keeps {
+        _ if arriving.fields().is_empty() => vec![Arc::new(Field::new("id", DataType::Utf8, false))],
+        None => arriving.fields().iter().cloned().collect(),
+        Some(kept) => {
+            let field = |kept: &Kept| {
+                let field = arriving.field_with_name(&kept.column).ok()?;
+                Some(Arc::new(field.clone().with_name(&kept.name)))
+            };
+            arriving.fields().iter().take(1).cloned().chain(kept.iter().filter_map(field)).collect()
+        }
     };
     let places: HashMap<String, usize> =
         fields.iter().enumerate().map(|(at, field)| (field.name().clone(), at)).collect();
@@ -135,6 +143,13 @@ pub(crate) fn check(
     }
     problems.extend(added(stage, about, planned, arriving));
     problems
+}
+
+/// May a stage read what it reads of its inputs by name?
+pub(crate) fn check_sides(stage: &str, about: &About, planned: &Planned) -> Option<Problem> {
+    let reads = planned.sides.iter().any(|side| side.consumes.iter().any(|name| name == SCORING_COLUMN));
+    let message = format!("`{stage}` reads `{SCORING_COLUMN}`, which only a kind that scores results may do");
+    (reads && !about.scores).then(|| Problem::new(message).hint("take it away with `select` before"))
 }
 
 /// A fault here is the kind's, not the file's; it is found before any work all the same.

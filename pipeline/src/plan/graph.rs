@@ -85,7 +85,8 @@ fn named(
     for input in inputs {
         let name = &input.text;
         let problem = match index.get(name.as_str()) {
-            Some(&at) if seen.insert(at) => {
+            // Two ports may well take the rows of one stage.
+            Some(&at) if seen.insert(at) || !stage.ports.is_empty() => {
                 found.push(at);
                 continue;
             }
@@ -126,7 +127,12 @@ impl Graph {
                     true => self.inputs[input].clone(),
                     false => vec![input],
                 };
-                inputs.extend(behind.into_iter().filter(|&input| seen.insert(input)));
+                let by_name = !stages[at].ports.is_empty();
+                if by_name && behind.len() != 1 {
+                    problems.push(port_left_out(&stages[at], &stages[input], behind.len()));
+                    self.broken[at] = true;
+                }
+                inputs.extend(behind.into_iter().filter(|&input| by_name || seen.insert(input)));
             }
             let stage = &stages[at];
             if inputs.is_empty() && !self.inputs[at].is_empty() && !stage.left_out && source[at].is_some() {
@@ -184,6 +190,16 @@ impl Graph {
             }
         }
     }
+}
+
+/// A port takes one input, and the stage named for it is left out and stands for none or for several.
+fn port_left_out(stage: &StageSpec, input: &StageSpec, inputs: usize) -> Problem {
+    let (me, left_out) = (&stage.name.text, &input.name.text);
+    let message =
+        format!("a port of `{me}` names `{left_out}`, which is left out by its `when` and has {inputs} inputs");
+    Problem::new(message)
+        .at(stage.inputs_span.clone())
+        .hint("name an input that is always there, or give this stage the same `when`")
 }
 
 /// The loop in the direction that rows flow, from the stage written first.

@@ -9,6 +9,7 @@ mod graph;
 mod identity;
 pub mod manual;
 mod options;
+mod ports;
 mod resolve;
 pub mod schema;
 mod shape;
@@ -21,7 +22,7 @@ use serde_json::Value;
 
 pub use self::address::address;
 pub use self::columns::SCORING_COLUMN;
-pub(crate) use self::columns::type_words;
+pub use self::columns::type_words;
 pub(crate) use self::identity::redacted;
 pub use self::resolve::{plan, plans};
 pub use self::tries::Tries;
@@ -62,7 +63,10 @@ pub struct PlannedStage {
     pub version: u32,
     /// Indices in [`Plan::stages`] of the stages it takes rows from, in order.
     pub inputs: Vec<usize>,
-    /// Columns that arrive: the union over its inputs, `id` first.
+    /// Name and columns of each input where the file names them; the first is the one whose rows go on, the others follow
+    /// in the order of [`Planned::sides`].
+    pub ports: Vec<(String, SchemaRef)>,
+    /// Columns that arrive: the union over its inputs (of inputs by name: the first one's), `id` first.
     pub input_schema: SchemaRef,
     /// Columns that leave, `id` first.
     pub schema: SchemaRef,
@@ -84,6 +88,13 @@ pub struct PlannedStage {
     pub tries: Tries,
     /// Where it stands in the file.
     pub span: Span,
+}
+
+impl PlannedStage {
+    /// How many of its inputs, from the first on, it takes as one: all of a list, and one of several by name.
+    pub(crate) fn as_one(&self) -> usize {
+        if self.ports.is_empty() { self.inputs.len() } else { 1 }
+    }
 }
 
 /// What a stage does with rows that fail.

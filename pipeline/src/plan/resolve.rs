@@ -8,11 +8,11 @@ use std::sync::Arc;
 use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::{Value as Json, json};
 
-use super::columns::{Maker, check, output, union, who_adds};
+use super::columns::{Maker, check, check_sides, output, union, who_adds};
 use super::graph::{self, Graph};
 use super::identity::{recorded, strip};
 use super::options;
-use super::{OnError, Plan, PlannedStage, Tries, tries};
+use super::{OnError, Plan, PlannedStage, Tries, ports, tries};
 use crate::error::{Problem, Span};
 use crate::registry::{Kind, Registry};
 use crate::spec::words::{list, suggest};
@@ -227,7 +227,11 @@ impl<'a> Planner<'a> {
         }
         let before: Vec<&Done> = inputs.iter().filter_map(|&input| self.done[input].as_ref()).collect();
         let arriving = arriving_artifacts(&before);
-        let (input_schema, disagree) = self.columns_of(spec, &before);
+        let ports = ports::of(spec, before.iter().map(|done| &done.stage));
+        let (mut input_schema, disagree) = match ports.first() {
+            Some(first) => (first.schema.clone(), Vec::new()),
+            None => self.columns_of(spec, &before),
+        };
         if !disagree.is_empty() {
             self.problems.extend(disagree);
             return;
@@ -235,6 +239,8 @@ impl<'a> Planner<'a> {
         let given = Inputs {
             stage: spec.name.text.clone(),
             schema: input_schema.clone(),
+            from: before.iter().map(|done| done.stage.name.clone()).collect(),
+            ports: ports.clone(),
             artifacts: arriving.keys().cloned().collect(),
             base: self.place.folder(spec),
         };
@@ -248,7 +254,19 @@ impl<'a> Planner<'a> {
                 return;
             }
         };
-        for problem in check(&spec.name.text, &about, &planned, &input_schema, self.place.registry) {
+        let mut inputs = inputs.clone();
+        let ports = match ports::ordered(spec, &about, &planned, ports, &mut inputs) {
+            Ok(ports) => ports,
+            Err(problem) => {
+                self.problems.push(problem);
+                return;
+            }
+        };
+        if let Some((_, first)) = ports.first() {
+            input_schema = first.clone();
+        }
+        let found = check(&spec.name.text, &about, &planned, &input_schema, self.place.registry);
+        for problem in found.into_iter().chain(check_sides(&spec.name.text, &about, &planned)) {
             let problem = self.placed(problem, at, &input_schema);
             self.problems.push(problem);
         }
@@ -257,8 +275,9 @@ impl<'a> Planner<'a> {
             name: spec.name.text.clone(),
             kind: about.kind.to_owned(),
             version: about.version,
-            inputs: inputs.clone(),
-            schema: output(&input_schema, &planned.adds),
+            inputs,
+            ports,
+            schema: output(&input_schema, planned.keeps.as_deref(), &planned.adds),
             input_schema,
             identity_options: recorded(&strip(&schema, &options), &spec.config),
             options,
@@ -532,10 +551,11 @@ fn with_own(arriving: &Provided, at: usize, own: &[String]) -> Provided {
 fn resolved(pipeline: &PipelineSpec, spec: &Variant, stages: &[PlannedStage], order: &[usize]) -> Json {
     let entry = |(stage, &at): (&PlannedStage, &usize)| {
         let inputs: Vec<&str> = stage.inputs.iter().map(|&input| stages[input].name.as_str()).collect();
+        let by_name = || stage.ports.iter().zip(&inputs).map(|((port, _), &from)| (port.clone(), from.into()));
         let mut out = json!({
             "kind": stage.kind,
             "version": stage.version,
-            "inputs": inputs,
+            "inputs": if stage.ports.is_empty() { json!(inputs) } else { Json::Object(by_name().collect()) },
             "config": recorded(&stage.options, &spec.stages[at].config),
         });
         match stage.on_error {

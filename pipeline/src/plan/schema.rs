@@ -171,11 +171,12 @@ fn fields(kinds: &[&dyn Kind]) -> Json {
                 "examples": ["${vars.method} == kcdp"],
             },
             "inputs": {
-                "description": "The stage or stages it takes rows from, in order; the stage above when left out",
-                "type": ["array", "string", "null"],
+                "description": "The stage or stages it takes rows from, in order; the stage above when left out. A map names ports: `{left: a, right: b}`",
+                "type": ["array", "string", "object", "null"],
                 "items": { "type": "string" },
                 "uniqueItems": true,
-                "examples": [["photos", "stickers"]],
+                "additionalProperties": { "type": "string" },
+                "examples": [["photos", "stickers"], { "left": "photos", "right": "notes" }],
             },
             "config": { "type": ["object", "null"], "description": "The options of the kind" },
             "on_error": {

@@ -33,10 +33,10 @@ pub fn export(
     let own = Stored::open(cache, record, stage)?;
     let mut ids: Vec<String> = own.rows.keys().cloned().collect();
     ids.sort();
-    let mut stages = vec![own];
+    let mut stages = vec![(own, None)];
     if all {
-        for upstream in upstream(record, stage) {
-            stages.push(Stored::open(cache, record, &upstream)?);
+        for (upstream, names) in upstream(record, stage) {
+            stages.push((Stored::open(cache, record, &upstream)?, names));
         }
     }
     let mut chunks = ids.chunks(BATCH).peekable();
@@ -46,15 +46,22 @@ pub fn export(
     chunks.try_for_each(|chunk| sink(assemble(&stages, chunk)?))
 }
 
-fn assemble(stages: &[Stored], ids: &[String]) -> Result<RecordBatch, Error> {
+fn assemble(stages: &[(Stored, Names)], ids: &[String]) -> Result<RecordBatch, Error> {
     let mut fields: Vec<FieldRef> =
         vec![Arc::new(arrow::datatypes::Field::new("id", arrow::datatypes::DataType::Utf8, false))];
     let mut columns: Vec<ArrayRef> = vec![Arc::new(StringArray::from_iter_values(ids))];
-    for stage in stages {
+    for (stage, names) in stages {
         for (field, column) in stage.columns(ids)? {
-            match fields.iter().position(|known| known.name() == field.name()) {
+            let name = match names {
+                None => field.name(),
+                Some(names) => match names.get(field.name()) {
+                    Some(name) => name,
+                    None => continue,
+                },
+            };
+            match fields.iter().position(|known| known.name() == name) {
                 None => {
-                    fields.push(Arc::new(field.as_ref().clone().with_nullable(true)));
+                    fields.push(Arc::new(field.as_ref().clone().with_name(name).with_nullable(true)));
                     columns.push(column);
                 }
                 Some(at) if at > 0 && columns[at].data_type() == column.data_type() => {
@@ -74,21 +81,41 @@ fn fill(first: &ArrayRef, second: &ArrayRef) -> Result<ArrayRef, Error> {
     Ok(arrow::compute::interleave(&[first.as_ref(), second.as_ref()], &indices)?)
 }
 
-/// The stages before one, nearest first.
-fn upstream(record: &Record, stage: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    let mut frontier = vec![stage.to_owned()];
-    while let Some(name) = frontier.pop() {
-        let inputs =
-            record.stages.get(&name).and_then(|s| s["inputs"].as_array()).cloned().unwrap_or_default();
-        for input in inputs.iter().filter_map(Value::as_str) {
-            if !found.iter().any(|known| known == input) {
-                found.push(input.to_owned());
-                frontier.insert(0, input.to_owned());
+/// Which of a stage's columns reached another one, and under which names; `None`: all, under their own.
+type Names = Option<HashMap<String, String>>;
+
+/// The stages whose rows went on to one, nearest first.
+fn upstream(record: &Record, stage: &str) -> Vec<(String, Names)> {
+    let mut found: Vec<(String, Names)> = Vec::new();
+    let mut frontier = vec![(stage.to_owned(), None)];
+    while let Some((name, names)) = frontier.pop() {
+        let Some(info) = record.stages.get(&name) else { continue };
+        let names = arriving(&info["keeps"], names);
+        let inputs = info["inputs"].as_array().cloned().unwrap_or_default();
+        // Of inputs by name the rows of the first one go on.
+        let by_name = info["ports"].as_array().is_some_and(|ports| !ports.is_empty());
+        let going_on = if by_name { 1 } else { inputs.len() };
+        for input in inputs.iter().take(going_on).filter_map(Value::as_str) {
+            if !found.iter().any(|(known, _)| known == input) {
+                found.push((input.to_owned(), names.clone()));
+                frontier.insert(0, (input.to_owned(), names.clone()));
             }
         }
     }
     found
+}
+
+/// The names of the columns that arrive at a stage, from the names of those that leave it.
+fn arriving(keeps: &Value, leaving: Names) -> Names {
+    let Some(keeps) = keeps.as_object() else { return leaving };
+    let name = |(left, arrived): (&String, &Value)| {
+        let name = match &leaving {
+            None => left.clone(),
+            Some(names) => names.get(left)?.clone(),
+        };
+        Some((arrived.as_str()?.to_owned(), name))
+    };
+    Some(keeps.iter().filter_map(name).collect())
 }
 
 /// One value of a stage's own column in a recorded run; none where the run has no such row or column.

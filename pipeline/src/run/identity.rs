@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use arrow::datatypes::Schema;
+use arrow::datatypes::{Schema, SchemaRef};
 use serde_json::{Map, Value, json};
 
 use super::context::Device;
@@ -12,7 +12,7 @@ use crate::cache::memo::FileMemo;
 use crate::digest::{Digest, Digests};
 use crate::error::Error;
 use crate::plan::PlannedStage;
-use crate::stage::Dependency;
+use crate::stage::{Dependency, Side};
 
 /// Raise it when the engine itself changes what a stored row means.
 const FORMAT: u32 = 1;
@@ -41,6 +41,9 @@ pub fn of(
     preimage.insert("options".into(), sorted(&stage.identity_options));
     preimage.insert("consumes".into(), columns(&stage.input_schema, &stage.planned.consumes));
     preimage.insert("adds".into(), stage.planned.adds.iter().map(|f| describe(f)).collect());
+    if !stage.ports.is_empty() {
+        preimage.insert("ports".into(), ports(stage));
+    }
     let (depends, files) = depends(&stage.planned.depends, files)?;
     preimage.insert("depends".into(), depends);
     let artifacts = stage
@@ -91,6 +94,13 @@ pub fn inputs(batch: &Batch, consumes: &[String]) -> Result<Vec<Digest>, Error> 
 
 fn columns(schema: &Schema, names: &[String]) -> Value {
     names.iter().filter_map(|name| schema.field_with_name(name).ok()).map(describe).collect()
+}
+
+/// The names of the inputs, the one whose rows go on first, and what is read of the others.
+fn ports(stage: &PlannedStage) -> Value {
+    let main = stage.ports.iter().take(1).map(|(name, _)| json!({ "name": name }));
+    let side = |((name, schema), side): (&(String, SchemaRef), &Side)| json!({ "name": name, "consumes": columns(schema, &side.consumes) });
+    main.chain(stage.ports.iter().skip(1).zip(&stage.planned.sides).map(side)).collect()
 }
 
 fn describe(field: &arrow::datatypes::Field) -> Value {

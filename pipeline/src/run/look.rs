@@ -8,9 +8,8 @@ use super::checkpoint::Checkpoints;
 use super::context::Context;
 use super::found::{Found, Looked, MapFound, Output, RowState, TableFound};
 use super::quarantine::{Failed, Quarantine};
-use super::subset::{all_read, choose};
-use super::table::{TableRecord, entry, stored};
-use super::table_rows::TableRows;
+use super::subset::{all_read, choose, leaving};
+use super::table::{TableRecord, entry, rows_of, stored};
 use super::{Options, State, identity};
 use crate::batch::{Batch, Loader};
 use crate::cache::Damage;
@@ -20,11 +19,12 @@ use crate::error::{Error, StageError};
 use crate::event::Silent;
 use crate::plan::{OnError, Plan, PlannedStage};
 use crate::registry::Registry;
-use crate::stage::{Failures, Source, Subset, Work};
+use crate::stage::{Failures, Side, Source, Subset, Work};
 
 /// What reaches a stage.
 struct Input {
     batches: Vec<Batch>,
+    sides: Vec<Vec<Batch>>,
     unknown: u64,
     at_most: bool,
 }
@@ -85,17 +85,23 @@ impl Look<'_> {
             Work::Subset(work) => self.subset(work.as_ref(), &input)?,
             Work::Table(_) => self.table(identity.digest, &input)?,
         };
-        let Input { batches: input, unknown, at_most } = input;
+        let Input { batches: input, unknown, at_most, .. } = input;
         Ok(Looked { input, unknown, at_most, identity, lacking, found, output })
     }
 
     fn input(&self, before: &[Looked]) -> Input {
+        let one = self.stage.as_one();
         let outputs = || self.stage.inputs.iter().map(|&from| &before[from].output);
         let batches: Vec<Batch> = outputs()
+            .take(one)
             .flat_map(|output| output.batches.iter().map(|batch| batch.align(&self.stage.input_schema)))
             .collect();
-        let unknown = batches.iter().filter(|batch| self.lacks(batch)).map(|batch| batch.len() as u64).sum();
-        Input { batches, unknown, at_most: outputs().any(|output| output.at_most) }
+        let unknown: u64 =
+            batches.iter().filter(|batch| self.lacks(batch)).map(|batch| batch.len() as u64).sum();
+        let sides: Vec<Vec<Batch>> = outputs().skip(one).map(|output| output.batches.clone()).collect();
+        let of_sides: u64 = sides.iter().zip(&self.stage.planned.sides).map(awaited).sum();
+        let unknown = unknown + of_sides;
+        Input { batches, sides, unknown, at_most: outputs().any(|output| output.at_most) }
     }
 
     /// Whether a batch lacks cells that the stage consumes.
@@ -106,11 +112,13 @@ impl Look<'_> {
     /// The output of a stage that is still to compute: the rows that reach it, its own columns awaited.
     fn to_come(&self, input: &Input) -> Output {
         let batches = input.batches.iter().map(|batch| self.lacking(batch)).collect();
-        Output { batches, at_most: input.at_most, artifacts: None }
+        let at_most = input.at_most || self.stage.planned.chooses;
+        Output { batches, at_most, artifacts: None }
     }
 
     fn lacking(&self, batch: &Batch) -> Batch {
-        batch.lacking(&self.stage.schema, &self.stage.planned.adds)
+        let kept = batch.kept(self.stage.planned.keeps.as_deref());
+        kept.lacking(&self.stage.schema, &self.stage.planned.adds)
     }
 
     /// The artifacts that it needs as far as they are made, and the names of the others.
@@ -217,11 +225,12 @@ impl Look<'_> {
         }
         let mut batches = Vec::new();
         if work.whole() {
-            batches = choose(self.stage, work, &self.table_rows(&input.batches)?)?;
+            let rows = rows_of(self.stage, input.batches.clone(), Vec::new(), self.loader)?;
+            batches = choose(self.stage, work, &rows)?;
         } else {
             for batch in &input.batches {
                 if self.lacks(batch) {
-                    batches.push(batch.align(&self.stage.schema));
+                    batches.push(batch.clone());
                     continue;
                 }
                 let mut failures = Failures::default();
@@ -232,6 +241,7 @@ impl Look<'_> {
             }
         }
         let at_most = input.at_most || input.unknown > 0;
+        let batches = batches.iter().map(|batch| leaving(self.stage, batch)).collect();
         Ok((Found::Subset, Output { batches, at_most, artifacts: None }))
     }
 
@@ -240,11 +250,12 @@ impl Look<'_> {
         if input.unknown > 0 || input.at_most {
             return Ok((Found::Table(found), self.to_come(input)));
         }
-        let table = self.table_rows(&input.batches)?;
-        let entry = entry(identity, &table, &self.stage.planned.consumes)?;
+        let table = rows_of(self.stage, input.batches.clone(), input.sides.clone(), self.loader)?;
+        let entry = entry(identity, &table, self.stage)?;
         found.entry = Some(entry);
         let cache = &self.state.cache;
-        let Some(record) = TableRecord::newest(cache, entry)?.filter(|_| !self.forced()) else {
+        let counts = |record: &TableRecord| !self.forced() && record.outside_is_whole(&self.state.files);
+        let Some(record) = TableRecord::newest(cache, entry)?.filter(counts) else {
             // A run that is forced begins anew. What cannot be read would be passed over, and so it is here.
             let checkpoint = || Checkpoints::of_entry(cache.clone(), entry).newest(drop);
             found.goes_on = if self.forced() { None } else { checkpoint().map(|(step, _)| step) };
@@ -256,10 +267,12 @@ impl Look<'_> {
         found.record = Some(record);
         Ok((Found::Table(found), Output { batches, at_most: false, artifacts }))
     }
+}
 
-    fn table_rows(&self, input: &[Batch]) -> Result<TableRows, Error> {
-        TableRows::new(self.stage.input_schema.clone(), input.to_vec(), self.loader.clone())
-    }
+/// Rows of an input by name that lack cells which are read of it.
+fn awaited((batches, side): (&Vec<Batch>, &Side)) -> u64 {
+    let lacks = |batch: &&Batch| side.consumes.iter().any(|column| batch.lacks(column));
+    batches.iter().filter(lacks).map(|batch| batch.len() as u64).sum()
 }
 
 /// Whether a batch lacks cells that a stage consumes.

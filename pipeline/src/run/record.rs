@@ -19,7 +19,7 @@ use crate::cache::Cache;
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::{Lines, Observer};
-use crate::plan::Plan;
+use crate::plan::{Plan, PlannedStage};
 use crate::stage::Shape;
 
 /// `run.json`.
@@ -214,6 +214,8 @@ fn planned(plan: &Plan, at: usize) -> Value {
         "version": stage.version,
         "inputs": stage.inputs.iter().map(|&at| plan.stages[at].name.as_str()).collect::<Vec<_>>(),
         "columns": stage.planned.adds.iter().map(|f| f.name().clone()).collect::<Vec<_>>(),
+        "keeps": keeps(stage),
+        "ports": stage.ports.iter().map(|(port, _)| port.clone()).collect::<Vec<_>>(),
         "shape": stage.planned.work.shape(),
     })
 }
@@ -256,6 +258,12 @@ fn scores(cache: &Cache, tally: &Tally) -> Result<Option<Value>, Error> {
     let gone = || Error::Damaged { path, what: "metrics are gone or damaged".into() };
     let bytes = cache.blob(*digest)?.ok_or_else(gone)?;
     Ok(serde_json::from_slice(&bytes).ok())
+}
+
+/// The columns that go on, by the name they leave with: the name they arrive with. Null where all do.
+fn keeps(stage: &PlannedStage) -> Value {
+    let Some(kept) = &stage.planned.keeps else { return Value::Null };
+    kept.iter().map(|kept| (kept.name.clone(), Value::from(kept.column.clone()))).collect::<Map<_, _>>().into()
 }
 
 fn pretty(value: &Value) -> Result<Vec<u8>, Error> {

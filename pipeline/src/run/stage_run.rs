@@ -122,7 +122,7 @@ impl<'a> Shared<'a> {
         if stage.inputs.is_empty() {
             return None;
         }
-        stage.inputs.iter().map(|&from| self.leaving(from)).sum()
+        stage.inputs[..stage.as_one()].iter().map(|&from| self.leaving(from)).sum()
     }
 
     fn leaving(&self, at: usize) -> Option<u64> {
@@ -132,6 +132,7 @@ impl<'a> Shared<'a> {
         }
         match self.plan.stages[at].planned.work.shape() {
             Shape::Source | Shape::Subset => None,
+            Shape::Table if self.plan.stages[at].planned.chooses => None,
             Shape::Map | Shape::Table => self.expected(at),
         }
     }
@@ -230,9 +231,22 @@ impl<'a> StageRun<'a> {
         self.started.get_or_init(Instant::now);
     }
 
-    /// The batches of all inputs, one input after the other, under the input schema.
+    /// The batches of the inputs beside the one whose rows go on, under their own columns.
+    pub fn sides(&self) -> Result<Vec<Vec<Batch>>, Error> {
+        let edges = &self.shared.edges[self.at][self.stage.as_one()..];
+        let all = |&(from, reader): &(usize, usize)| {
+            let mut batches = Vec::new();
+            while let Some(batch) = self.shared.queues[from].pop(reader, &self.shared.control)? {
+                batches.push(batch);
+            }
+            Ok(batches)
+        };
+        edges.iter().map(all).collect()
+    }
+
+    /// The batches of the inputs that it takes as one, one input after the other, under the input schema.
     pub fn inputs(&self, mut each: impl FnMut(Batch) -> Result<(), Error>) -> Result<(), Error> {
-        for &(from, reader) in &self.shared.edges[self.at] {
+        for &(from, reader) in &self.shared.edges[self.at][..self.stage.as_one()] {
             while let Some(batch) = self.shared.queues[from].pop(reader, &self.shared.control)? {
                 self.tally.rows_in.fetch_add(batch.len() as u64, Ordering::Relaxed);
                 if self.stage.planned.work.shape() != Shape::Table {

@@ -56,6 +56,11 @@ pub(super) fn choose(stage: &PlannedStage, work: &dyn Subset, rows: &TableRows) 
     rows.light(&kept)
 }
 
+/// Rows as they leave a subset: with the columns that it keeps.
+pub(super) fn leaving(stage: &PlannedStage, batch: &Batch) -> Batch {
+    batch.kept(stage.planned.keeps.as_deref()).align(&stage.schema)
+}
+
 /// Fails where a row could not be read: indices into what was read would mean other rows.
 pub(super) fn all_read(stage: &str, failures: &Failures) -> Result<(), Error> {
     match failures.iter().next() {
@@ -70,6 +75,7 @@ pub(super) fn all_read(stage: &str, failures: &Failures) -> Result<(), Error> {
 
 fn emit(stage: &StageRun, batch: Batch) -> Result<(), Error> {
     stage.progress();
+    let batch = leaving(stage.stage, &batch);
     let ids = batch.ids().clone();
     stage.emit(batch, |list| list.ids(&ids))
 }

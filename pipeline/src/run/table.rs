@@ -2,34 +2,36 @@
 //! last the record that makes the result count.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use arrow::array::{Array, ArrayRef};
+use arrow::array::{Array, ArrayRef, StringArray};
 use arrow::datatypes::FieldRef;
 use serde::{Deserialize, Serialize};
 
 use super::checkpoint::Checkpoints;
 use super::context::Context;
 use super::elsewhere;
-use super::lists::ListWriter;
+use super::lists::{self, ListWriter};
 use super::stage_run::StageRun;
 use super::table_rows::TableRows;
-use crate::batch::Batch;
+use crate::batch::{Batch, Loader, string_column};
 use crate::cache::entries::Entries;
+use crate::cache::memo::FileMemo;
 use crate::cache::segment::Rows;
 use crate::cache::{Cache, stamp};
 use crate::digest::Digest;
 use crate::error::Error;
 use crate::event::Event;
 use crate::plan::PlannedStage;
-use crate::stage::Table;
+use crate::stage::{Table, TableOutput};
 
 /// Bytes of one stored segment of a table's rows, about.
 const SEGMENT: usize = 64 << 20;
 
 /// What a finished table leaves: the file `v1/tables/<entry>/<time>.json`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct TableRecord {
     /// The stage's identity.
     pub identity: String,
@@ -42,6 +44,15 @@ pub struct TableRecord {
     /// What it was computed from: the list in the cache of its ids and of the digests of the cells it consumed.
     #[serde(default)]
     pub inputs: Vec<String>,
+    /// The same of its other inputs, by port.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sides: BTreeMap<String, Vec<String>>,
+    /// The list of the rows that leave, where they are not those that arrive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ids: Option<Vec<String>>,
+    /// Digests of the files that it left outside the cache.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub written: BTreeMap<PathBuf, String>,
 }
 
 impl TableRecord {
@@ -66,10 +77,26 @@ impl TableRecord {
         for digest in artifacts.values() {
             there &= cache.blob(*digest)?.is_some();
         }
+        for path in self.ids.iter().flatten().map(|part| lists::path(part)) {
+            there &= cache.size(&path)?.is_some();
+        }
         for name in &self.segments {
             there &= cache.size(&format!("{}/{name}.parquet", rows_folder(entry)))?.is_some();
         }
         Ok(there)
+    }
+
+    /// Whether the files that it left outside the cache are as they were.
+    pub(super) fn outside_is_whole(&self, files: &FileMemo) -> bool {
+        let same = |(path, hex): (&PathBuf, &String)| {
+            files.digest(path).is_ok_and(|(digest, _)| digest.to_string() == *hex)
+        };
+        self.written.iter().all(same)
+    }
+
+    /// Names of the lists in the cache that it needs.
+    pub(super) fn lists(&self) -> impl Iterator<Item = &String> {
+        self.inputs.iter().chain(self.sides.values().flatten()).chain(self.ids.iter().flatten())
     }
 
     pub(super) fn digests(&self) -> BTreeMap<String, Digest> {
@@ -105,10 +132,10 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
         parts.push(batch);
         Ok(())
     })?;
+    let sides = stage.sides()?;
     stage.clock();
-    let rows = TableRows::new(stage.stage.input_schema.clone(), parts, stage.shared.loader.clone())?;
-    let rows = rows.declared(&stage.stage.planned.consumes).scratch(stage.shared.state.cache.root());
-    let rows = Arc::new(rows);
+    let rows = rows_of(stage.stage, parts, sides, &stage.shared.loader)?;
+    let rows = Arc::new(rows.scratch(stage.shared.state.cache.root()));
     if rows.is_empty() {
         return Err(Error::Stage {
             stage: stage.stage.name.clone(),
@@ -116,13 +143,17 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
             hint: Some("look at what the stages before it keep: `affectflow plan` lists their rows".into()),
         });
     }
-    let entry = entry(stage.identity, &rows, &stage.stage.planned.consumes)?;
+    let entry = entry(stage.identity, &rows, stage.stage)?;
     let cache = &stage.shared.state.cache;
+    let newest = || {
+        let found = TableRecord::newest(cache, entry)?;
+        Ok(found.filter(|record| record.outside_is_whole(&stage.shared.state.files)))
+    };
     stage.shared.live.uses(&entry.to_string());
     let force = stage.shared.options.force.contains(&stage.stage.name);
-    let found = if force { None } else { TableRecord::newest(cache, entry)? };
+    let found = if force { None } else { newest()? };
     let (claim, found) = match found {
-        None if !force => elsewhere::table(stage, entry, || TableRecord::newest(cache, entry))?,
+        None if !force => elsewhere::table(stage, entry, newest)?,
         found => (None, found),
     };
     let counter = if found.is_some() { &stage.tally.hits } else { &stage.tally.misses };
@@ -143,10 +174,34 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     emit(stage, &rows, entry, &record)
 }
 
-/// What a table's result depends on: its identity, its ids and the digests of the columns it consumes.
-pub(super) fn entry(identity: Digest, rows: &TableRows, consumes: &[String]) -> Result<Digest, Error> {
-    let consumes: Vec<String> = consumes.iter().filter(|c| *c != "id").cloned().collect();
-    Ok(Digest::of_parts([identity.0.as_slice(), &rows.digest(&consumes)?.0]))
+/// The rows that a table sees, those of its ports beside them.
+pub(super) fn rows_of(
+    stage: &PlannedStage,
+    parts: Vec<Batch>,
+    sides: Vec<Vec<Batch>>,
+    loader: &Loader,
+) -> Result<TableRows, Error> {
+    let rows = TableRows::new(stage.input_schema.clone(), parts, loader.clone())?;
+    let mut rows = rows.declared(&stage.planned.consumes);
+    let planned = stage.ports.iter().skip(1).zip(&stage.planned.sides);
+    for (((port, schema), side), parts) in planned.zip(sides) {
+        let parts = parts.iter().map(|batch| batch.align(schema)).collect();
+        let side = TableRows::new(schema.clone(), parts, loader.clone())?.declared(&side.consumes);
+        rows = rows.with_side(port, side);
+    }
+    Ok(rows)
+}
+
+/// What a table's result depends on: its identity, its ids and the digests of the columns it consumes, of every input.
+pub(super) fn entry(identity: Digest, rows: &TableRows, stage: &PlannedStage) -> Result<Digest, Error> {
+    let digest = |rows: &TableRows, consumes: &[String]| {
+        rows.digest(&consumes.iter().filter(|c| *c != "id").cloned().collect::<Vec<_>>())
+    };
+    let mut parts = vec![identity, digest(rows, &stage.planned.consumes)?];
+    for ((_, side), planned) in rows.sides().iter().zip(&stage.planned.sides) {
+        parts.push(digest(side, &planned.consumes)?);
+    }
+    Ok(Digest::of_parts(parts.iter().map(|part| part.0.as_slice())))
 }
 
 fn compute(
@@ -160,7 +215,8 @@ fn compute(
     let output = super::table_tries::run(stage, work, rows, context)?;
     stage.unchanged()?;
     let adds = &stage.stage.planned.adds;
-    check_columns(name, adds, &output.columns, rows.len())?;
+    let leaving = leaving_ids(stage.stage, &output, rows)?;
+    check_columns(name, adds, &output.columns, leaving.len())?;
     for wanted in &stage.stage.planned.provides {
         if !output.artifacts.iter().any(|(made, _)| made == wanted) {
             return Err(Error::Internal(format!("stage `{name}` did not provide its artifact `{wanted}`")));
@@ -168,16 +224,31 @@ fn compute(
     }
     let cache = &stage.shared.state.cache;
     let segments =
-        if adds.is_empty() { Vec::new() } else { store_rows(stage, &output.columns, rows, entry)? };
+        if adds.is_empty() { Vec::new() } else { store_rows(stage, &output.columns, &leaving, entry)? };
     let mut artifacts = BTreeMap::new();
     for (name, bytes) in &output.artifacts {
         artifacts.insert(name.clone(), cache.put_blob(bytes)?.to_string());
     }
-    let mut inputs = ListWriter::new(cache.clone());
-    inputs.rows(rows.cells(&stage.stage.planned.consumes)?)?;
-    let inputs = inputs.finish()?;
-    let identity = stage.identity.to_string();
-    let record = TableRecord { identity, rows: rows.len(), segments, artifacts, inputs };
+    let mut record = TableRecord {
+        identity: stage.identity.to_string(),
+        rows: leaving.len(),
+        segments,
+        artifacts,
+        inputs: cells_list(cache, rows, &stage.stage.planned.consumes)?,
+        ..TableRecord::default()
+    };
+    for ((port, side), planned) in rows.sides().iter().zip(&stage.stage.planned.sides) {
+        record.sides.insert(port.clone(), cells_list(cache, side, &planned.consumes)?);
+    }
+    if output.ids.is_some() {
+        let mut ids = ListWriter::new(cache.clone());
+        ids.ids(&leaving)?;
+        record.ids = Some(ids.finish()?);
+    }
+    for path in &output.written {
+        let (digest, _) = stage.shared.state.files.digest(path)?;
+        record.written.insert(path.clone(), digest.to_string());
+    }
     let json = serde_json::to_vec_pretty(&record).map_err(|e| Error::Internal(e.to_string()))?;
     let digest = Digest::of(&json).to_string();
     cache.put(&format!("{}/{}-{}.json", folder(entry), stamp(), &digest[..12]), &[&json])?;
@@ -187,20 +258,27 @@ fn compute(
     Ok(record)
 }
 
+/// What a table was computed from, as a list in the cache.
+fn cells_list(cache: &Arc<Cache>, rows: &TableRows, consumes: &[String]) -> Result<Vec<String>, Error> {
+    let mut list = ListWriter::new(cache.clone());
+    list.rows(rows.cells(consumes)?)?;
+    list.finish()
+}
+
 fn store_rows(
     stage: &StageRun,
     columns: &[ArrayRef],
-    rows: &TableRows,
+    leaving: &StringArray,
     entry: Digest,
 ) -> Result<Vec<String>, Error> {
     let cache = stage.shared.state.cache.clone();
     let entries = Entries::open(cache, rows_folder(entry), stage.stage.planned.adds.clone(), Some(&[]))?;
     let bytes: usize = columns.iter().map(|c| c.get_array_memory_size()).sum();
-    let step = (rows.len() * SEGMENT / bytes.max(1)).clamp(1, rows.len().max(1));
+    let step = (leaving.len() * SEGMENT / bytes.max(1)).clamp(1, leaving.len().max(1));
     let mut names = Vec::new();
-    for start in (0..rows.len()).step_by(step) {
-        let length = step.min(rows.len() - start);
-        let ids = rows.ids().slice(start, length);
+    for start in (0..leaving.len()).step_by(step) {
+        let length = step.min(leaving.len() - start);
+        let ids = leaving.slice(start, length);
         let keys = ids.iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
         let columns = columns.iter().map(|column| column.slice(start, length)).collect();
         let (name, bytes) = entries.commit(&Rows { keys, inputs: Vec::new(), ids, columns }, false)?;
@@ -230,13 +308,14 @@ pub(super) fn stored(
     entry: Digest,
     record: &TableRecord,
 ) -> Result<Vec<(Batch, Vec<Digest>)>, Error> {
+    let leaving = leaving(cache, stage, rows, record)?;
     if stage.planned.adds.is_empty() {
-        return Ok(rows.parts().iter().map(|batch| (batch.align(&stage.schema), Vec::new())).collect());
+        return Ok(leaving.iter().map(|batch| (batch.align(&stage.schema), Vec::new())).collect());
     }
     let adds = stage.planned.adds.clone();
     let entries = Arc::new(Entries::open(cache.clone(), rows_folder(entry), adds, Some(&record.segments))?);
     let mut out = Vec::new();
-    for batch in rows.parts() {
+    for batch in &leaving {
         let keys: Vec<Digest> = batch.ids().iter().map(|id| row_key(entry, id.unwrap_or_default())).collect();
         let places = entries.find(&keys)?.into_iter().collect::<Option<Arc<[_]>>>();
         let path = rows_folder(entry);
@@ -245,6 +324,51 @@ pub(super) fn stored(
         out.push((batch.with(&stage.schema, entries.columns(&places)?), keys));
     }
     Ok(out)
+}
+
+/// The rows that leave a table, with the columns that go on.
+fn leaving(
+    cache: &Arc<Cache>,
+    stage: &PlannedStage,
+    rows: &TableRows,
+    record: &TableRecord,
+) -> Result<Vec<Batch>, Error> {
+    let keeps = stage.planned.keeps.as_deref();
+    let Some(list) = &record.ids else {
+        return Ok(rows.parts().iter().map(|batch| batch.kept(keeps)).collect());
+    };
+    let mut found = Vec::new();
+    for listed in lists::read(cache, list)? {
+        let ids = string_column(&listed, 0)?;
+        if keeps.is_some_and(|kept| kept.is_empty()) {
+            found.push(Batch::from_values(&listed.project(&[0])?)?);
+            continue;
+        }
+        let places: Option<Vec<u32>> = ids.iter().map(|id| rows.find(id.unwrap_or_default())).collect();
+        let gone = || Error::Internal(format!("rows of `{}` that did not arrive", stage.name));
+        let light = rows.light(&places.ok_or_else(gone)?)?;
+        found.extend(light.iter().map(|batch| batch.kept(keeps)));
+    }
+    Ok(found)
+}
+
+/// The ids of the rows that leave, checked.
+fn leaving_ids(stage: &PlannedStage, output: &TableOutput, rows: &TableRows) -> Result<StringArray, Error> {
+    let wrong = |what: &str| Err(Error::Internal(format!("stage `{}` {what}", stage.name)));
+    let ids = match (&output.ids, stage.planned.chooses) {
+        (None, false) => return Ok(rows.ids().clone()),
+        (Some(ids), true) => ids,
+        (None, true) => return wrong("did not say which rows leave it"),
+        (Some(_), false) => return wrong("chose rows and was not planned to"),
+    };
+    if (1..ids.len()).any(|row| ids.value(row - 1) >= ids.value(row)) {
+        return wrong("gave rows that are not in the order of their ids");
+    }
+    let new = || ids.iter().any(|id| rows.find(id.unwrap_or_default()).is_none());
+    if stage.planned.keeps.as_ref().is_none_or(|kept| !kept.is_empty()) && new() {
+        return wrong("gave rows that did not arrive, and keeps columns that arrive");
+    }
+    Ok(ids.clone())
 }
 
 /// A stage must give the columns it declared, one value for each row.

@@ -29,6 +29,8 @@ pub struct TableRows {
     loader: Loader,
     /// The columns that can be read; `None`: all.
     declared: Option<Vec<String>>,
+    /// The rows of its other inputs, by port.
+    sides: Vec<(String, TableRows)>,
     memory: usize,
     scratch: PathBuf,
 }
@@ -50,7 +52,7 @@ impl TableRows {
         }
         let ids = StringArray::from_iter_values(order.iter().map(id));
         let scratch = std::env::temp_dir();
-        Ok(TableRows { schema, parts, order, ids, loader, declared: None, memory: MEMORY, scratch })
+        Ok(TableRows { schema, parts, order, ids, loader, declared: None, sides: Vec::new(), memory: MEMORY, scratch })
     }
 
     /// The same rows; a column of more than so many bytes is [`resident`](Self::resident) in a file.
@@ -67,6 +69,23 @@ impl TableRows {
     pub(crate) fn declared(self, consumes: &[String]) -> Self {
         let declared = consumes.iter().cloned().chain(["id".to_owned()]).collect();
         TableRows { declared: Some(declared), ..self }
+    }
+
+    /// The same rows, beside those of a port.
+    pub fn with_side(mut self, port: &str, rows: TableRows) -> Self {
+        self.sides.push((port.to_owned(), rows));
+        self
+    }
+
+    /// The rows of a port that is planned as one of [`Planned::sides`](crate::stage::Planned::sides).
+    pub fn side(&self, port: &str) -> Result<&TableRows, Error> {
+        let found = self.sides.iter().find(|(name, _)| name == port).map(|(_, rows)| rows);
+        found.ok_or_else(|| Error::Internal(format!("a table reads the port `{port}`, which it does not declare")))
+    }
+
+    /// All other inputs.
+    pub(crate) fn sides(&self) -> &[(String, TableRows)] {
+        &self.sides
     }
 
     /// Rows from a record batch in memory (`id` first), for tests of a stage. Sorted by id here.
@@ -87,6 +106,12 @@ impl TableRows {
     /// The ids, ascending.
     pub fn ids(&self) -> &StringArray {
         &self.ids
+    }
+
+    /// Where the row of that id stands in id order.
+    pub fn find(&self, id: &str) -> Option<u32> {
+        let at = self.order.partition_point(|&(part, row)| self.parts[part as usize].ids().value(row as usize) < id);
+        (at < self.len() && self.ids.value(at) == id).then_some(at as u32)
     }
 
     /// Columns that arrive, with their metadata.

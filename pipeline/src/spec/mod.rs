@@ -107,6 +107,8 @@ pub struct StageSpec {
     pub kind: Option<Name>,
     /// The stages it takes rows from; `None` where left out.
     pub inputs: Option<Vec<Name>>,
+    /// The names of its ports, one for each input; empty where they are a list.
+    pub ports: Vec<Name>,
     /// Where `inputs` stands, or the stage.
     pub inputs_span: Span,
     /// The options, a map.

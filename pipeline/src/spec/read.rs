@@ -399,6 +399,7 @@ impl Reader<'_> {
         let inputs_span = node.entry("inputs").map_or(&entry.span, |field| &field.span).clone();
         StageSpec {
             inputs: node.get("inputs").and_then(|inputs| self.inputs(inputs)),
+            ports: node.get("inputs").map_or_else(Vec::new, |inputs| self.ports(inputs)),
             inputs_span,
             config: config.unwrap_or_else(|| Node::empty(entry.span.clone())),
             on_error: self.on_error(node),
@@ -415,16 +416,16 @@ impl Reader<'_> {
         match &node.value {
             Value::Null => None,
             Value::Seq(items) => Some(items.iter().filter_map(|item| self.name(item, "an input")).collect()),
-            Value::Map(_) => {
-                self.report(
-                    &node.span,
-                    "inputs by name (ports) are not there yet in this version",
-                    "write a list: `inputs: [a, b]`",
-                );
-                None
+            Value::Map(entries) => {
+                Some(entries.iter().filter_map(|entry| self.name(&entry.value, "an input")).collect())
             }
             _ => self.name(node, "`inputs`").map(|name| vec![name]),
         }
+    }
+
+    /// The names in `inputs: {left: a, right: b}`.
+    fn ports(&mut self, node: &Node) -> Vec<Name> {
+        node.entries().iter().map(|entry| self.key(entry, "port")).collect()
     }
 
     fn on_error(&mut self, stage: &Node) -> OnError {

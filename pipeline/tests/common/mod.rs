@@ -194,6 +194,7 @@ impl Table for CountTable {
         Ok(TableOutput {
             columns: vec![Arc::new(ranks)],
             artifacts: vec![("count".into(), text.into_bytes().into())],
+            ..TableOutput::default()
         })
     }
 }
@@ -225,7 +226,7 @@ impl Table for RecallOptions {
         }
         let heard = cx.artifact("count")?.len() as i32;
         let columns: Vec<ArrayRef> = vec![Arc::new(Int32Array::from(vec![heard; rows.len()]))];
-        Ok(TableOutput { columns, artifacts: Vec::new() })
+        Ok(TableOutput { columns, ..TableOutput::default() })
     }
 }
 
@@ -281,6 +282,8 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
         let seen = Inputs {
             stage: name.to_string(),
             schema: input_schema.clone(),
+            from: vec![],
+            ports: vec![],
             artifacts: vec![],
             base: Path::new(".").to_owned(),
         };
@@ -300,6 +303,7 @@ pub fn plan(registry: &Registry, rows: &[Row]) -> Plan {
             kind: kind.to_string(),
             version: 1,
             inputs: inputs.clone(),
+            ports: vec![],
             input_schema,
             schema: Arc::new(Schema::new(fields)),
             options: full,

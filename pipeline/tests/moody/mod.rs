@@ -209,7 +209,7 @@ impl Table for Work {
             Some("sleep") => self.1.sleep(),
             _ => {}
         }
-        Ok(TableOutput { columns: vec![Arc::new(values.clone())], artifacts: Vec::new() })
+        Ok(TableOutput { columns: vec![Arc::new(values.clone())], ..TableOutput::default() })
     }
 }
 

@@ -88,6 +88,6 @@ impl Table for TallyTable {
         let artifacts = artifact.chain([("metrics".to_owned(), metrics.into_bytes().into())]).collect();
         let key = format!("tally {} {:?} {:?} {of}", options.to, options.gives, options.needs);
         self.ledger.note(&self.stage, &key, "", false);
-        Ok(TableOutput { columns: vec![Arc::new(numbers)], artifacts })
+        Ok(TableOutput { columns: vec![Arc::new(numbers)], artifacts, ..TableOutput::default() })
     }
 }

@@ -152,6 +152,6 @@ impl Table for Scoring {
             }
         }
         let text = serde_json::to_vec_pretty(&metrics)?;
-        Ok(TableOutput { columns: Vec::new(), artifacts: vec![(METRICS.into(), Bytes::from(text))] })
+        Ok(TableOutput { artifacts: vec![(METRICS.into(), Bytes::from(text))], ..TableOutput::default() })
     }
 }

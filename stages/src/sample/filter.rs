@@ -40,12 +40,17 @@ impl Matches {
 
 /// The field of a column whose cells are single values; `option` is the one that names it.
 pub(crate) fn comparable<'a>(inputs: &'a Inputs, name: &str, option: &str) -> Result<&'a FieldRef, Problem> {
-    let field = inputs.column(name).map_err(|problem| problem.option(option))?;
+    single(inputs.column(name)).map_err(|problem| problem.option(option))
+}
+
+/// The same field, if its cells are single values.
+pub(crate) fn single(field: Result<&FieldRef, Problem>) -> Result<&FieldRef, Problem> {
+    let field = field?;
+    let name = field.name();
     match matches!(field.data_type(), DataType::Utf8 | DataType::Boolean) || field.data_type().is_primitive()
     {
         true => Ok(field),
-        false => Err(Problem::new(format!("column `{name}` holds no single values that could be compared"))
-            .option(option)),
+        false => Err(Problem::new(format!("column `{name}` holds no single values that could be compared"))),
     }
 }
 
@@ -82,7 +87,7 @@ impl Subset for Matches {
 }
 
 /// A column as text.
-pub(super) fn text(column: &ArrayRef) -> StageResult<StringArray> {
+pub(crate) fn text(column: &ArrayRef) -> StageResult<StringArray> {
     let cast = cast(column, &DataType::Utf8)?;
     cast.as_any()
         .downcast_ref::<StringArray>()

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::conditions::Conditions;
 
-pub(crate) use filter::comparable;
+pub(crate) use filter::{comparable, single, text};
 
 /// Options of `sample`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

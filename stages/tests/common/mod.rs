@@ -14,7 +14,18 @@ pub fn registry() -> Registry {
 }
 
 pub fn plan(kind: &str, options: &Value, base: &Path, schema: SchemaRef) -> Result<Planned, Problem> {
-    let inputs = Inputs { stage: "pics".into(), schema, artifacts: Vec::new(), base: base.to_owned() };
+    let inputs = Inputs {
+        stage: "pics".into(),
+        schema,
+        from: vec!["above".into()],
+        ports: Vec::new(),
+        artifacts: Vec::new(),
+        base: base.to_owned(),
+    };
+    plan_on(kind, options, inputs)
+}
+
+pub fn plan_on(kind: &str, options: &Value, inputs: Inputs) -> Result<Planned, Problem> {
     let (planned, full) = registry().get(kind).unwrap().plan(options, &inputs)?;
     let (_, again) = registry().get(kind).unwrap().plan(&full, &inputs)?;
     assert_eq!(full, again, "defaults written out must mean the same");

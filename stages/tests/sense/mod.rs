@@ -50,7 +50,14 @@ pub fn inputs(base: &Path, more: &[FieldRef]) -> Inputs {
     let mut fields: Vec<FieldRef> = vec![Arc::new(Field::new("id", DataType::Utf8, false))];
     fields.extend(columns::image());
     fields.extend_from_slice(more);
-    Inputs { stage: "test".into(), schema: schema_of(&fields), artifacts: Vec::new(), base: base.to_owned() }
+    Inputs {
+        stage: "test".into(),
+        schema: schema_of(&fields),
+        from: Vec::new(),
+        ports: Vec::new(),
+        artifacts: Vec::new(),
+        base: base.to_owned(),
+    }
 }
 
 /// The plan of a kind as the program makes it, from options as typed.

@@ -128,6 +128,8 @@ pub fn plan(stage: &dyn Kind, options: Value, rows: &RecordBatch) -> Result<Plan
     let inputs = Inputs {
         stage: stage.about().kind.into(),
         schema: rows.schema(),
+        from: Vec::new(),
+        ports: Vec::new(),
         artifacts: vec!["alignment".into()],
         base: PathBuf::new(),
     };

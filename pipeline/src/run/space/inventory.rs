@@ -63,7 +63,7 @@ impl Unit {
     pub fn artifacts(&self) -> impl Iterator<Item = String> {
         self.records.iter().flat_map(|(_, record)| {
             let artifacts = record.artifacts.values().map(|hex| artifact_path(hex));
-            artifacts.chain(record.inputs.iter().map(|name| list_path(name)))
+            artifacts.chain(record.lists().map(|name| list_path(name)))
         })
     }
 

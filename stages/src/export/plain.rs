@@ -8,7 +8,7 @@ use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Schema};
 
 /// The batch with lists in place of fixed-size lists: every reader knows them, and a null row takes no room.
-pub fn plain(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+pub(super) fn plain(batch: &RecordBatch) -> Result<RecordBatch, Error> {
     let mut fields = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {

@@ -9,12 +9,12 @@ use arrow::csv::Writer;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use arrow::json::LineDelimitedWriter;
 
-use super::Sink;
+use super::file::Sink;
 use super::jsonl::wide;
 
 struct Csv(Writer<Box<dyn Write + Send>>);
 
-pub fn open(file: Box<dyn Write + Send>, _: SchemaRef) -> Result<Box<dyn Sink>, Error> {
+pub(super) fn open(file: Box<dyn Write + Send>, _: SchemaRef) -> Result<Box<dyn Sink>, Error> {
     Ok(Box::new(Csv(Writer::new(file))))
 }
 

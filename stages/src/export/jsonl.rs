@@ -8,11 +8,11 @@ use arrow::datatypes::SchemaRef;
 use arrow::json::WriterBuilder;
 use arrow::json::writer::{LineDelimited, Writer};
 
-use super::Sink;
+use super::file::Sink;
 
 struct Jsonl(Writer<Box<dyn Write + Send>, LineDelimited>);
 
-pub fn open(file: Box<dyn Write + Send>, _: SchemaRef) -> Result<Box<dyn Sink>, Error> {
+pub(super) fn open(file: Box<dyn Write + Send>, _: SchemaRef) -> Result<Box<dyn Sink>, Error> {
     Ok(Box::new(Jsonl(WriterBuilder::new().with_explicit_nulls(true).build(file))))
 }
 
@@ -29,7 +29,7 @@ impl Sink for Jsonl {
 }
 
 /// JSON has no 16-bit floats: they are written as the 32-bit floats that they are.
-pub fn wide(batch: &RecordBatch) -> Result<RecordBatch, Error> {
+pub(super) fn wide(batch: &RecordBatch) -> Result<RecordBatch, Error> {
     use std::sync::Arc;
 
     use arrow::compute::cast;

@@ -7,11 +7,11 @@ use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use arrow::ipc::writer::FileWriter;
 
-use super::Sink;
+use super::file::Sink;
 
 struct Ipc(FileWriter<Box<dyn Write + Send>>);
 
-pub fn open(file: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn Sink>, Error> {
+pub(super) fn open(file: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn Sink>, Error> {
     Ok(Box::new(Ipc(FileWriter::try_new(file, &schema)?)))
 }
 

@@ -9,11 +9,11 @@ use parquet::arrow::ArrowWriter;
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
 
-use super::Sink;
+use super::file::Sink;
 
 struct Parquet(ArrowWriter<Box<dyn Write + Send>>);
 
-pub fn open(file: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn Sink>, Error> {
+pub(super) fn open(file: Box<dyn Write + Send>, schema: SchemaRef) -> Result<Box<dyn Sink>, Error> {
     let properties = WriterProperties::builder().set_compression(Compression::SNAPPY).build();
     Ok(Box::new(Parquet(ArrowWriter::try_new(file, schema, Some(properties))?)))
 }
