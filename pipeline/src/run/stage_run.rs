@@ -234,7 +234,7 @@ impl<'a> StageRun<'a> {
     /// The batches of the inputs beside the one whose rows go on, under their own columns.
     pub fn sides(&self) -> Result<Vec<Vec<Batch>>, Error> {
         let edges = &self.shared.edges[self.at][self.stage.as_one()..];
-        let all = |&(from, reader): &(usize, usize)| {
+        let all = |&(from, reader): &(usize, usize)| -> Result<Vec<Batch>, Error> {
             let mut batches = Vec::new();
             while let Some(batch) = self.shared.queues[from].pop(reader, &self.shared.control)? {
                 batches.push(batch);

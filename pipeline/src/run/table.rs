@@ -145,7 +145,7 @@ pub fn run(stage: &StageRun, work: &Arc<dyn Table>) -> Result<(), Error> {
     }
     let entry = entry(stage.identity, &rows, stage.stage)?;
     let cache = &stage.shared.state.cache;
-    let newest = || {
+    let newest = || -> Result<Option<TableRecord>, Error> {
         let found = TableRecord::newest(cache, entry)?;
         Ok(found.filter(|record| record.outside_is_whole(&stage.shared.state.files)))
     };

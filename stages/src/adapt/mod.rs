@@ -102,6 +102,10 @@ impl Table for Adapting {
             Int32Array::from_iter_values(probabilities.iter().map(|p| Proposal::of(p).class as i32));
         let probabilities = tensor::from_f32(self.classes.len(), probabilities.concat())?;
         let artifacts = vec![(CLASSIFIER_WEIGHTS.into(), trained.weights)];
-        Ok(TableOutput { columns: vec![Arc::new(prediction), probabilities], artifacts, ..TableOutput::default() })
+        Ok(TableOutput {
+            columns: vec![Arc::new(prediction), probabilities],
+            artifacts,
+            ..TableOutput::default()
+        })
     }
 }

@@ -106,7 +106,9 @@ impl Stage for Export {
 impl ExportOptions {
     fn format(&self) -> Result<Format, Problem> {
         if self.path.file_name().is_none() {
-            return Err(Problem::new("`path` names no file").option("path").hint("for example `out/rows.parquet`"));
+            return Err(Problem::new("`path` names no file")
+                .option("path")
+                .hint("for example `out/rows.parquet`"));
         }
         let ending = self.path.extension().and_then(|ending| ending.to_str()).map(str::to_lowercase);
         match (self.format, ending.as_deref()) {
@@ -132,7 +134,13 @@ impl ExportOptions {
                     && name != SCORING_COLUMN
                     && (format == Format::Datasets || link_of(field).is_none())
             };
-            return Ok(inputs.schema.fields().iter().filter(wanted).map(|field| field.name().clone()).collect());
+            return Ok(inputs
+                .schema
+                .fields()
+                .iter()
+                .filter(wanted)
+                .map(|field| field.name().clone())
+                .collect());
         };
         for name in columns {
             inputs.column(name).map_err(|problem| problem.option("columns"))?;
@@ -152,8 +160,11 @@ struct Writer {
 impl Table for Writer {
     fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(folder)
-            .map_err(|source| Error::Io { action: "create", path: folder.to_owned(), source })?;
+        std::fs::create_dir_all(folder).map_err(|source| Error::Io {
+            action: "create",
+            path: folder.to_owned(),
+            source,
+        })?;
         let open = match self.format {
             Format::Datasets => None,
             Format::Parquet => Some(parquet::open as file::Open),
@@ -161,30 +172,41 @@ impl Table for Writer {
             Format::Csv => Some(csv::open as file::Open),
             Format::Jsonl => Some(jsonl::open as file::Open),
         };
+        let mut stopped = None;
+        let batches = |sink: &mut dyn FnMut(RecordBatch) -> Result<(), Error>| {
+            self.batches(rows, cx, &mut stopped, sink)
+        };
         let written = match open {
-            None => datasets::write(&self.path, self.rows_per_file, |sink| self.batches(rows, cx, sink))?,
+            None => datasets::write(&self.path, self.rows_per_file, batches),
             Some(open) => {
-                file::write(&self.path, open, |sink| self.batches(rows, cx, sink))?;
-                vec![self.path.clone()]
+                let written = file::write(&self.path, open, batches);
+                written.map(|_| vec![self.path.clone()]).map_err(StageError::from)
             }
         };
-        Ok(TableOutput { written, ..TableOutput::default() })
+        match stopped {
+            Some(stopped) => Err(stopped),
+            None => Ok(TableOutput { written: written?, ..TableOutput::default() }),
+        }
     }
 }
 
 impl Writer {
-    /// Gives the rows in id order, a few at a time.
+    /// Gives the rows in id order, a few at a time, until there are no more or `stopped` says why.
     fn batches(
         &self,
         rows: &TableRows,
         cx: &Context,
+        stopped: &mut Option<StageError>,
         sink: &mut dyn FnMut(RecordBatch) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let columns: Vec<&str> = self.columns.iter().map(String::as_str).collect();
         for start in (0..rows.len()).step_by(BATCH) {
             let end = rows.len().min(start + BATCH);
             sink(rows.take(&columns, &UInt32Array::from_iter_values(start as u32..end as u32))?)?;
-            cx.check().map_err(|_| Error::Interrupted)?;
+            if let Err(error) = cx.check() {
+                *stopped = Some(error);
+                return Err(Error::Interrupted);
+            }
             cx.progress(end as u64, Some(rows.len() as u64), "rows", "");
         }
         Ok(())

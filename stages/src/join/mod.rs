@@ -86,21 +86,23 @@ impl Stage for Join {
         }
         let stage = &inputs.stage;
         for (name, other) in options.on.iter().zip(&right_on) {
-            keys_fit(stage, (left, name), (right, other), options.right_on.is_some())?;
+            keys_fit(stage, (left, name.as_str()), (right, other.as_str()), options.right_on.is_some())?;
         }
         let brought = options.brought(stage, right, &right_on)?;
-        let adds = options.named(left, &brought)?;
-        let reads = |names: &mut dyn Iterator<Item = &String>| {
-            let mut seen = HashSet::from(["id".to_owned()]);
-            names.filter(|name| seen.insert((*name).clone())).cloned().collect::<Vec<_>>()
-        };
-        let side = Side { port: right.name.clone(), consumes: reads(&mut right_on.iter().chain(&brought)) };
-        let consumes = reads(&mut options.on.iter());
+        let adds = options.named((left, right), &brought)?;
+        let side = Side { port: right.name.clone(), consumes: distinct(right_on.iter().chain(&brought)) };
+        let consumes = distinct(options.on.iter());
         let inner = options.how == How::Inner;
         let work = pairs::Pairs { on: options.on, right_on, brought, inner };
         let planned = Planned::new(&[], adds, Work::Table(Arc::new(work)));
         Ok(Planned { consumes, sides: vec![side], chooses: inner, ..planned })
     }
+}
+
+/// The columns beside `id`, each once.
+fn distinct<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    let mut seen = HashSet::from(["id"]);
+    names.filter(|name| seen.insert(name.as_str())).cloned().collect()
 }
 
 fn ports(inputs: &Inputs) -> Result<(&Port, &Port), Problem> {
@@ -143,13 +145,15 @@ impl JoinOptions {
     fn brought(&self, stage: &str, right: &Port, right_on: &[String]) -> Result<Vec<String>, Problem> {
         let Some(columns) = &self.columns else {
             let fields = right.schema.fields().iter().filter(|field| link_of(field).is_none());
-            let names = fields.map(|field| field.name()).filter(|name| *name != "id" && *name != SCORING_COLUMN);
+            let names =
+                fields.map(|field| field.name()).filter(|name| *name != "id" && *name != SCORING_COLUMN);
             return Ok(names.filter(|name| !right_on.contains(name)).cloned().collect());
         };
         for name in columns {
             let field = right.column(stage, name).map_err(|problem| problem.option("columns"))?;
             if let Some((uri, digest)) = link_of(field) {
-                let problem = Problem::new(format!("column `{name}` is read by reference and cannot be joined"));
+                let problem =
+                    Problem::new(format!("column `{name}` is read by reference and cannot be joined"));
                 return Err(problem.option("columns").hint(format!("bring `{uri}` and `{digest}`")));
             }
         }
@@ -157,7 +161,7 @@ impl JoinOptions {
     }
 
     /// The fields under the names they get. A name that the left side has, or that two have, is refused.
-    fn named(&self, left: &Port, brought: &[String]) -> Result<Vec<FieldRef>, Problem> {
+    fn named(&self, (left, right): (&Port, &Port), brought: &[String]) -> Result<Vec<FieldRef>, Problem> {
         let left_has = |name: &str| left.schema.field_with_name(name).is_ok();
         let option = if self.columns.is_some() { "columns" } else { "prefix" };
         let mut names = HashSet::new();

@@ -43,7 +43,10 @@ impl Pairs {
         let mut known: HashMap<Vec<&str>, (u32, Option<u32>)> = HashMap::with_capacity(right.len());
         for row in 0..right.len() {
             let Some(key) = key(&columns, row) else { continue };
-            known.entry(key).and_modify(|(_, second)| *second = Some(row as u32)).or_insert((row as u32, None));
+            known
+                .entry(key)
+                .and_modify(|(_, second)| *second = Some(row as u32))
+                .or_insert((row as u32, None));
         }
         let columns = texts(left, &self.on)?;
         let found = |row: usize| match key(&columns, row).and_then(|key| known.get(&key)) {
@@ -53,8 +56,10 @@ impl Pairs {
                 let id = |row: &u32| right.ids().value(*row as usize);
                 let left = left.ids().value(row);
                 let (one, other) = (id(first), id(second));
-                let message = format!("row `{left}` matches several rows on the right, such as `{one}` and `{other}`");
-                Err(StageError::new(message).hint("make the right side's rows unique in the columns joined on"))
+                let message =
+                    format!("row `{left}` matches several rows on the right, such as `{one}` and `{other}`");
+                Err(StageError::new(message)
+                    .hint("make the right side's rows unique in the columns joined on"))
             }
         };
         (0..left.len()).map(found).collect()

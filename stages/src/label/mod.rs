@@ -250,7 +250,11 @@ impl Table for Labelling {
         further.push(("prompts".into(), prompts));
         let weights = artifact::save(&parameters, &further, meta)?;
         let columns = columns(&scores, &roles, &meta.filter)?;
-        Ok(TableOutput { columns, artifacts: vec![(ALIGNMENT_WEIGHTS.into(), weights)], ..TableOutput::default() })
+        Ok(TableOutput {
+            columns,
+            artifacts: vec![(ALIGNMENT_WEIGHTS.into(), weights)],
+            ..TableOutput::default()
+        })
     }
 }
 

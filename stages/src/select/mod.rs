@@ -101,7 +101,9 @@ impl SelectOptions {
                     false => &twice.column,
                 };
                 let problem = Problem::new(format!("two columns would be named `{name}`"));
-                Err(problem.option(&format!("rename.{option}")).hint("give it another name, or drop the other one"))
+                Err(problem
+                    .option(&format!("rename.{option}"))
+                    .hint("give it another name, or drop the other one"))
             }
         }
     }

@@ -8,11 +8,9 @@ use arrow::array::{
     UInt32Array, UInt64Array,
 };
 use arrow::compute::cast;
-use arrow::datatypes::{
-    DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type,
-};
-use polars::prelude::{self as pl, NewChunkedArray};
+use arrow::datatypes::{DataType, Float32Type, Float64Type, Int32Type, Int64Type, UInt32Type, UInt64Type};
 use pl::{Column, IntoColumn, IntoSeries};
+use polars::prelude::{self as pl, NewChunkedArray};
 
 /// Whether a query can read columns of that type.
 pub(super) fn readable(kind: &DataType) -> bool {
@@ -59,8 +57,12 @@ pub(super) fn column(name: &str, array: &ArrayRef) -> StageResult<Column> {
     let array = cast(array, &kind)?;
     let name = pl::PlSmallStr::from_str(name);
     let series = match kind {
-        DataType::Utf8 => pl::StringChunked::from_iter_options(name, array.as_string::<i32>().iter()).into_series(),
-        DataType::Boolean => pl::BooleanChunked::from_iter_options(name, array.as_boolean().iter()).into_series(),
+        DataType::Utf8 => {
+            pl::StringChunked::from_iter_options(name, array.as_string::<i32>().iter()).into_series()
+        }
+        DataType::Boolean => {
+            pl::BooleanChunked::from_iter_options(name, array.as_boolean().iter()).into_series()
+        }
         DataType::Int32 => {
             pl::Int32Chunked::from_iter_options(name, array.as_primitive::<Int32Type>().iter()).into_series()
         }
@@ -68,15 +70,19 @@ pub(super) fn column(name: &str, array: &ArrayRef) -> StageResult<Column> {
             pl::Int64Chunked::from_iter_options(name, array.as_primitive::<Int64Type>().iter()).into_series()
         }
         DataType::UInt32 => {
-            pl::UInt32Chunked::from_iter_options(name, array.as_primitive::<UInt32Type>().iter()).into_series()
+            pl::UInt32Chunked::from_iter_options(name, array.as_primitive::<UInt32Type>().iter())
+                .into_series()
         }
         DataType::UInt64 => {
-            pl::UInt64Chunked::from_iter_options(name, array.as_primitive::<UInt64Type>().iter()).into_series()
+            pl::UInt64Chunked::from_iter_options(name, array.as_primitive::<UInt64Type>().iter())
+                .into_series()
         }
         DataType::Float32 => {
-            pl::Float32Chunked::from_iter_options(name, array.as_primitive::<Float32Type>().iter()).into_series()
+            pl::Float32Chunked::from_iter_options(name, array.as_primitive::<Float32Type>().iter())
+                .into_series()
         }
-        _ => pl::Float64Chunked::from_iter_options(name, array.as_primitive::<Float64Type>().iter()).into_series(),
+        _ => pl::Float64Chunked::from_iter_options(name, array.as_primitive::<Float64Type>().iter())
+            .into_series(),
     };
     Ok(series.into_column())
 }

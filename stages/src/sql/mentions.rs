@@ -15,7 +15,8 @@ pub(super) fn read(query: &str, schema: &SchemaRef) -> SchemaRef {
     let query = query.to_lowercase();
     let words: HashSet<&str> =
         query.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
-    let any = query.replace("(*)", "").contains('*') || words.contains("columns") || words.contains("natural");
+    let any =
+        query.replace("(*)", "").contains('*') || words.contains("columns") || words.contains("natural");
     let mentioned = |name: &str| {
         let name = name.to_lowercase();
         let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -38,7 +39,8 @@ mod tests {
     fn reads(query: &str) -> String {
         let field = |name: &str| Arc::new(Field::new(name, DataType::Utf8, true));
         let image = Arc::new(Field::new("image", DataType::Binary, true));
-        let fields = vec![field("id"), field("label"), field("eval_label"), field("my col"), field("x"), image];
+        let fields =
+            vec![field("id"), field("label"), field("eval_label"), field("my col"), field("x"), image];
         let schema: SchemaRef = Arc::new(Schema::new(fields));
         read(query, &schema).fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>().join(",")
     }

@@ -54,14 +54,21 @@ impl Stage for Sql {
             tables.iter().map(|(_, schema)| mentions::read(&options.query, schema)).collect();
         let names: Vec<Vec<String>> = tables.iter().map(|(names, _)| names.clone()).collect();
         let adds = query::fields(&options.query, &names, &reads)?;
-        let (keeps, adds) = options.carried(inputs, adds)?;
+        let keeps = options.carried(inputs, &adds)?;
         let consumes = |schema: &SchemaRef| -> Vec<String> {
             schema.fields().iter().skip(1).map(|field| field.name().clone()).collect()
         };
         let sides = inputs.ports.iter().zip(&reads).skip(1);
-        let sides =
-            sides.map(|(port, schema)| Side { port: port.name.clone(), consumes: consumes(schema) }).collect();
-        let work = Query { query: options.query, tables: names, reads: reads.clone(), adds: adds.clone(), carry: options.carry };
+        let sides = sides
+            .map(|(port, schema)| Side { port: port.name.clone(), consumes: consumes(schema) })
+            .collect();
+        let work = Query {
+            query: options.query,
+            tables: names,
+            reads: reads.clone(),
+            adds: adds.clone(),
+            carry: options.carry,
+        };
         let planned = Planned::new(&[], adds, Work::Table(Arc::new(work)));
         Ok(Planned { consumes: consumes(&reads[0]), keeps: Some(keeps), sides, chooses: true, ..planned })
     }
@@ -82,12 +89,8 @@ fn tables(inputs: &Inputs) -> Vec<(Vec<String>, SchemaRef)> {
 }
 
 impl SqlOptions {
-    /// The columns that go along, and those of the result; of `arriving` names metadata goes along (names of classes).
-    fn carried(
-        &self,
-        inputs: &Inputs,
-        result: Vec<FieldRef>,
-    ) -> Result<(Vec<Kept>, Vec<FieldRef>), Problem> {
+    /// The columns that go along, with those through which they are read.
+    fn carried(&self, inputs: &Inputs, result: &[FieldRef]) -> Result<Vec<Kept>, Problem> {
         let mut keeps: BTreeMap<&str, Kept> = BTreeMap::new();
         for name in self.carry.iter().filter(|name| *name != "id") {
             let field = inputs.column(name).map_err(|problem| problem.option("carry"))?;
@@ -100,6 +103,6 @@ impl SqlOptions {
             let problem = Problem::new(format!("column `{}` is carried and in the result", twice.name()));
             return Err(problem.option("carry").hint("leave it out of one of them"));
         }
-        Ok((keeps.into_values().collect(), result))
+        Ok(keeps.into_values().collect())
     }
 }

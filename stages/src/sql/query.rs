@@ -34,7 +34,8 @@ pub(super) fn fields(
     reads: &[SchemaRef],
 ) -> Result<Vec<FieldRef>, Problem> {
     let problem = |message: String| Problem::new(message).option("query");
-    let result = empty(query, tables, reads).map_err(|message| problem(message).hint(there_are(tables, reads)))?;
+    let result =
+        empty(query, tables, reads).map_err(|message| problem(message).hint(there_are(tables, reads)))?;
     let mut fields = Vec::new();
     let mut id = None;
     for column in result.columns() {
@@ -69,7 +70,8 @@ fn field(name: &str, kind: DataType, reads: &[SchemaRef]) -> FieldRef {
 /// "tables: `rows` with `id`, `label`".
 fn there_are(tables: &[Vec<String>], reads: &[SchemaRef]) -> String {
     let table = |(names, schema): (&Vec<String>, &SchemaRef)| {
-        let columns: Vec<String> = schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();
+        let columns: Vec<String> =
+            schema.fields().iter().map(|field| format!("`{}`", field.name())).collect();
         format!("`{}` with {}", names.join("` or `"), columns.join(", "))
     };
     let all: Vec<String> = tables.iter().zip(reads).map(table).collect();
@@ -79,8 +81,11 @@ fn there_are(tables: &[Vec<String>], reads: &[SchemaRef]) -> String {
 /// The result on tables without rows.
 fn empty(query: &str, tables: &[Vec<String>], reads: &[SchemaRef]) -> Result<DataFrame, String> {
     let frame = |schema: &SchemaRef| {
-        let columns: Vec<(&str, ArrayRef)> =
-            schema.fields().iter().map(|field| (field.name().as_str(), new_empty_array(field.data_type()))).collect();
+        let columns: Vec<(&str, ArrayRef)> = schema
+            .fields()
+            .iter()
+            .map(|field| (field.name().as_str(), new_empty_array(field.data_type())))
+            .collect();
         frame(0, &columns)
     };
     let frames = reads.iter().map(frame).collect::<StageResult<Vec<_>>>();
@@ -114,7 +119,9 @@ fn located(query: &str, error: &PolarsError) -> String {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let (text, place) = match text.rsplit_once(" at Line: ") {
-        Some((text, place)) => (text, place.split(',').next().and_then(|line| line.trim().parse::<usize>().ok())),
+        Some((text, place)) => {
+            (text, place.split(',').next().and_then(|line| line.trim().parse::<usize>().ok()))
+        }
         None => (text, None),
     };
     let text = text.trim_start_matches("SQL interface error: ").trim_start_matches("sql parser error: ");
@@ -159,7 +166,8 @@ impl Query {
         match ids.iter().flatten().find(|id| rows.find(id).is_none()) {
             None => Ok(()),
             Some(id) => {
-                let message = format!("row `{id}` of the result did not arrive, so it has no `{first}` to carry");
+                let message =
+                    format!("row `{id}` of the result did not arrive, so it has no `{first}` to carry");
                 Err(StageError::new(message).hint("select the `id` of the rows, or leave `carry` out"))
             }
         }

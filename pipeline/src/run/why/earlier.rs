@@ -96,7 +96,12 @@ pub(in crate::run) fn consumes(preimage: &Value) -> Vec<String> {
 
 /// The input of a result of a table stage; `None` where it was not kept.
 pub(in crate::run) fn of_table(cache: &Cache, record: &TableRecord) -> Result<Option<Cells>, Error> {
-    let Some(batches) = read(cache, &record.inputs)? else { return Ok(None) };
+    of_list(cache, &record.inputs)
+}
+
+/// The rows and cells in a list; `None` where it was not kept.
+pub(in crate::run) fn of_list(cache: &Cache, list: &[String]) -> Result<Option<Cells>, Error> {
+    let Some(batches) = read(cache, list)? else { return Ok(None) };
     let mut cells = Cells::default();
     for batch in &batches {
         let names = batch.schema().fields().iter().skip(1).map(|field| field.name().clone()).collect();

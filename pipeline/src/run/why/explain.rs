@@ -145,13 +145,16 @@ impl<'a> Explain<'a> {
         };
         let Some(record) = record else { return Ok(None) };
         let Some(before) = earlier::of_table(self.past.cache(), record)? else { return Ok(None) };
-        let consumes = &self.stage(at).planned.consumes;
-        let columns: Vec<String> = consumes.iter().filter(|name| *name != "id").cloned().collect();
-        let mut now = Cells::default();
-        for batch in &self.looked[at].input {
-            now.add(batch, &columns)?;
+        let stage = self.stage(at);
+        let now = cells(&self.looked[at].input, &stage.planned.consumes)?;
+        let mut changes = RowChanges::between(&before, &now);
+        for (side, &from) in stage.planned.sides.iter().zip(stage.inputs.iter().skip(1)) {
+            let lists = record.sides.get(&side.port).map_or(&[][..], Vec::as_slice);
+            let Some(before) = earlier::of_list(self.past.cache(), lists)? else { continue };
+            let now = cells(&self.looked[from].output.batches, &side.consumes)?;
+            changes.beside(&side.port, &RowChanges::between(&before, &now));
         }
-        Ok(Some(Rows { changes: RowChanges::between(&before, &now), before, ..Rows::default() }))
+        Ok(Some(Rows { changes, before, ..Rows::default() }))
     }
 
     /// The stages before one, nearest first.
@@ -276,4 +279,14 @@ pub(in crate::run) fn summary(changes: &[Change]) -> Option<String> {
         0 => first.to_string(),
         more => format!("{first} and {more} more"),
     })
+}
+
+/// Rows with the digests of the columns that a table reads of them.
+fn cells(batches: &[Batch], consumes: &[String]) -> Result<Cells, Error> {
+    let columns: Vec<String> = consumes.iter().filter(|name| *name != "id").cloned().collect();
+    let mut cells = Cells::default();
+    for batch in batches {
+        cells.add(batch, &columns)?;
+    }
+    Ok(cells)
 }

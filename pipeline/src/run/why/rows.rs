@@ -108,6 +108,15 @@ impl RowChanges {
         }
     }
 
+    /// Counts those of another input too, its columns as `port.column`.
+    pub(in crate::run) fn beside(&mut self, port: &str, side: &RowChanges) {
+        self.added.rows += side.added.rows;
+        self.removed.rows += side.removed.rows;
+        self.changed.rows += side.changed.rows;
+        let columns = side.columns.iter().map(|(name, rows)| (format!("{port}.{name}"), *rows));
+        self.columns.extend(columns);
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         *self == RowChanges::default()

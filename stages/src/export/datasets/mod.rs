@@ -130,7 +130,8 @@ impl<'a> Streams<'a> {
             names.push(name);
         }
         let features = self.schema.as_ref().map_or_else(|| json!({}), |schema| features::of(schema));
-        let info = json!({ "citation": "", "description": "", "features": features, "homepage": "", "license": "" });
+        let info =
+            json!({ "citation": "", "description": "", "features": features, "homepage": "", "license": "" });
         // What `datasets` keeps of its own work it keeps by this name: other rows must have another one.
         let fingerprint = Digest::from_hash(self.hash.finalize()).to_string()[..16].to_owned();
         let files: Vec<Value> = names.iter().map(|name| json!({ "filename": name })).collect();
@@ -144,7 +145,8 @@ impl<'a> Streams<'a> {
             "_split": null,
         });
         for (name, value) in [(INFO, info), (STATE, state)] {
-            let text = serde_json::to_vec_pretty(&value).map_err(|error| Error::Internal(error.to_string()))?;
+            let text =
+                serde_json::to_vec_pretty(&value).map_err(|error| Error::Internal(error.to_string()))?;
             fs::write(self.folder.join(name), text).map_err(|error| self.cannot(error))?;
             names.push(name.to_owned());
         }
