@@ -195,8 +195,9 @@ impl Graph {
 /// A port takes one input, and the stage named for it is left out and stands for none or for several.
 fn port_left_out(stage: &StageSpec, input: &StageSpec, inputs: usize) -> Problem {
     let (me, left_out) = (&stage.name.text, &input.name.text);
-    let message =
-        format!("a port of `{me}` names `{left_out}`, which is left out by its `when` and has {inputs} inputs");
+    let message = format!(
+        "a port of `{me}` names `{left_out}`, which is left out by its `when` and has {inputs} inputs"
+    );
     Problem::new(message)
         .at(stage.inputs_span.clone())
         .hint("name an input that is always there, or give this stage the same `when`")

@@ -34,7 +34,8 @@ pub(super) fn ordered(
         [main] => vec![main],
         _ => {
             let names = list(ports.iter().map(|port| port.name.as_str()));
-            let message = format!("`{stage}` has the ports {names}, and kind `{kind}` takes its inputs as a list");
+            let message =
+                format!("`{stage}` has the ports {names}, and kind `{kind}` takes its inputs as a list");
             let problem = Problem::new(message).at(spec.inputs_span.clone());
             return Err(problem.hint("write a list: `inputs: [a, b]`"));
         }
@@ -42,7 +43,8 @@ pub(super) fn ordered(
     for side in &planned.sides {
         let at = ports.iter().position(|port| port.name == side.port);
         order.push(at.ok_or_else(|| {
-            let message = format!("kind `{kind}` of `{stage}` reads the port `{}`, which is not there", side.port);
+            let message =
+                format!("kind `{kind}` of `{stage}` reads the port `{}`, which is not there", side.port);
             Problem::new(message).at(spec.inputs_span.clone())
         })?);
     }

@@ -551,7 +551,8 @@ fn with_own(arriving: &Provided, at: usize, own: &[String]) -> Provided {
 fn resolved(pipeline: &PipelineSpec, spec: &Variant, stages: &[PlannedStage], order: &[usize]) -> Json {
     let entry = |(stage, &at): (&PlannedStage, &usize)| {
         let inputs: Vec<&str> = stage.inputs.iter().map(|&input| stages[input].name.as_str()).collect();
-        let by_name = || stage.ports.iter().zip(&inputs).map(|((port, _), &from)| (port.clone(), from.into()));
+        let by_name =
+            || stage.ports.iter().zip(&inputs).map(|((port, _), &from)| (port.clone(), from.into()));
         let mut out = json!({
             "kind": stage.kind,
             "version": stage.version,

@@ -263,7 +263,10 @@ fn scores(cache: &Cache, tally: &Tally) -> Result<Option<Value>, Error> {
 /// The columns that go on, by the name they leave with: the name they arrive with. Null where all do.
 fn keeps(stage: &PlannedStage) -> Value {
     let Some(kept) = &stage.planned.keeps else { return Value::Null };
-    kept.iter().map(|kept| (kept.name.clone(), Value::from(kept.column.clone()))).collect::<Map<_, _>>().into()
+    kept.iter()
+        .map(|kept| (kept.name.clone(), Value::from(kept.column.clone())))
+        .collect::<Map<_, _>>()
+        .into()
 }
 
 fn pretty(value: &Value) -> Result<Vec<u8>, Error> {

@@ -52,7 +52,17 @@ impl TableRows {
         }
         let ids = StringArray::from_iter_values(order.iter().map(id));
         let scratch = std::env::temp_dir();
-        Ok(TableRows { schema, parts, order, ids, loader, declared: None, sides: Vec::new(), memory: MEMORY, scratch })
+        Ok(TableRows {
+            schema,
+            parts,
+            order,
+            ids,
+            loader,
+            declared: None,
+            sides: Vec::new(),
+            memory: MEMORY,
+            scratch,
+        })
     }
 
     /// The same rows; a column of more than so many bytes is [`resident`](Self::resident) in a file.
@@ -80,7 +90,9 @@ impl TableRows {
     /// The rows of a port that is planned as one of [`Planned::sides`](crate::stage::Planned::sides).
     pub fn side(&self, port: &str) -> Result<&TableRows, Error> {
         let found = self.sides.iter().find(|(name, _)| name == port).map(|(_, rows)| rows);
-        found.ok_or_else(|| Error::Internal(format!("a table reads the port `{port}`, which it does not declare")))
+        found.ok_or_else(|| {
+            Error::Internal(format!("a table reads the port `{port}`, which it does not declare"))
+        })
     }
 
     /// All other inputs.
@@ -110,7 +122,9 @@ impl TableRows {
 
     /// Where the row of that id stands in id order.
     pub fn find(&self, id: &str) -> Option<u32> {
-        let at = self.order.partition_point(|&(part, row)| self.parts[part as usize].ids().value(row as usize) < id);
+        let at = self
+            .order
+            .partition_point(|&(part, row)| self.parts[part as usize].ids().value(row as usize) < id);
         (at < self.len() && self.ids.value(at) == id).then_some(at as u32)
     }
 

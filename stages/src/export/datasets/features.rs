@@ -7,7 +7,7 @@ use affectflow_pipeline::batch::link_of;
 use affectflow_pipeline::{Error, Problem};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, StructArray};
 use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, FieldRef, Fields, Schema};
+use arrow::datatypes::{DataType, Field, FieldRef, Fields, Metadata, Schema};
 use serde_json::{Map, Value, json};
 
 use crate::columns::classes_of;
@@ -44,9 +44,9 @@ pub(super) fn batch(batch: &RecordBatch) -> Result<RecordBatch, Error> {
     let mut fields: Vec<FieldRef> = Vec::new();
     let mut columns: Vec<ArrayRef> = Vec::new();
     for (field, column) in batch.schema().fields().iter().zip(batch.columns()) {
-        let (kind, metadata, column) = if link_of(field).is_some() {
+        let (kind, metadata, column): (_, Metadata, _) = if link_of(field).is_some() {
             let column = pictures(batch.column(0), column);
-            (column.data_type().clone(), HashMap::from([(IMAGE.into(), String::new())]), column)
+            (column.data_type().clone(), HashMap::from([(IMAGE.to_owned(), String::new())]).into(), column)
         } else {
             let kind = match classes_of(field) {
                 Some(_) => DataType::Int64,
