@@ -29,7 +29,7 @@ const RULES: &[Rule] = &[
     Rule {
         member: "stages",
         ours: &["affectflow-pipeline", "affectflow-models", "affectflow-synthetic"],
-        never: &["parquet", "serde_yaml"],
+        never: &["serde_yaml"],
     },
     Rule { member: "models", ours: &[], never: &["arrow", "parquet", "polars", "serde_yaml"] },
     Rule {

@@ -15,8 +15,7 @@ pub(super) fn read(query: &str, schema: &SchemaRef) -> SchemaRef {
     let query = query.to_lowercase();
     let words: HashSet<&str> =
         query.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|word| !word.is_empty()).collect();
-    let any =
-        query.replace("(*)", "").contains('*') || words.contains("columns") || words.contains("natural");
+    let any = has_star(&query) || words.contains("columns") || words.contains("natural");
     let mentioned = |name: &str| {
         let name = name.to_lowercase();
         let plain = name.chars().all(|c| c.is_alphanumeric() || c == '_');
@@ -28,6 +27,14 @@ pub(super) fn read(query: &str, schema: &SchemaRef) -> SchemaRef {
         name == "id" || (wanted && frames::readable(field.data_type()))
     };
     Arc::new(Schema::new(schema.fields().iter().filter(reads).cloned().collect::<Vec<_>>()))
+}
+
+/// Whether a star stands for columns: at the beginning of a list of them, or of a table. Others multiply or count.
+fn has_star(query: &str) -> bool {
+    query.match_indices('*').any(|(at, _)| {
+        let before = query[..at].trim_end();
+        ["select", "distinct", "all", ",", "."].iter().any(|end| before.ends_with(end))
+    })
 }
 
 #[cfg(test)]
@@ -50,6 +57,8 @@ mod tests {
         assert_eq!(reads("SELECT id, LABEL FROM rows"), "id,label");
         assert_eq!(reads("SELECT id, \"my col\" FROM rows"), "id,my col");
         assert_eq!(reads("SELECT * FROM rows"), "id,label,my col,x");
+        assert_eq!(reads("SELECT id, t.* FROM rows AS t"), "id,label,my col,x");
+        assert_eq!(reads("SELECT id, 2 * x AS y FROM rows"), "id,x");
         assert_eq!(reads("SELECT x AS id, COUNT(*) AS n FROM rows GROUP BY x"), "id,x");
         assert_eq!(reads("SELECT a.id FROM a NATURAL JOIN b"), "id,label,my col,x");
         assert_eq!(reads("SELECT id, eval_label, image FROM rows"), "id,eval_label");

@@ -16,7 +16,7 @@ use affectflow_pipeline::run::table_rows::TableRows;
 use affectflow_pipeline::stage::{Inputs, Port, TableOutput};
 use affectflow_pipeline::{Planned, Problem, StageResult, Work};
 use affectflow_stages::columns;
-use arrow::array::{Array, ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, AsArray, Int32Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, FieldRef, Schema};
 use serde_json::Value;
 
