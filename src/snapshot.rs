@@ -13,11 +13,14 @@ pub struct Places {
     pub named: BTreeSet<PathBuf>,
     /// Further files.
     pub read: Vec<PathBuf>,
-    /// A folder of which the entries alone count.
+    /// A folder of which the names alone count.
     pub beside: Option<PathBuf>,
     /// A folder that is passed over.
     pub skipped: PathBuf,
 }
+
+/// Stands for a file of which only that it is there counts.
+const THERE: Identity = (0, 0, 0);
 
 /// Files with their identities; `None` where there is none.
 #[derive(Debug, Default, PartialEq)]
@@ -38,7 +41,7 @@ impl Snapshot {
         }
         for entry in places.beside.iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten().flatten() {
             if !hidden(&entry) && entry.path() != places.skipped {
-                found.0.insert(entry.path(), entry.metadata().ok().map(|meta| identity(&meta)));
+                found.0.entry(entry.path()).or_insert(Some(THERE));
             }
         }
         found

@@ -308,7 +308,7 @@ impl Loader {
         if let Some(path) = uri.strip_prefix("file:") {
             self.files.forget(Path::new(path));
         }
-        format!("`{uri}` changed while the run was under way; run again")
+        format!("`{uri}` changed while the run was under way; the next run reads it anew")
     }
 
     fn follow(&self, batch: &Batch, at: usize, failures: &mut Failures) -> Result<ArrayRef, Error> {
@@ -327,7 +327,7 @@ impl Loader {
                 true => Ok(bytes),
                 false => Err(self.changed(uris.value(row))),
             });
-            values.push(read.map_err(|error| failures.push(batch.ids.value(row), error)).ok());
+            values.push(read.map_err(|error| failures.push_unread(batch.ids.value(row), error)).ok());
         }
         Ok(Arc::new(values.iter().map(|v| v.as_deref()).collect::<BinaryArray>()))
     }

@@ -347,6 +347,7 @@ pub struct TableOutput {
 pub struct Failures {
     rows: Vec<(String, String)>,
     ids: HashSet<String>,
+    unread: HashSet<String>,
 }
 
 impl Failures {
@@ -355,6 +356,17 @@ impl Failures {
         if self.ids.insert(id.to_owned()) {
             self.rows.push((id.to_owned(), chain(error.into().as_ref())));
         }
+    }
+
+    /// Reports a row whose input could not be read just now, which says nothing of what is in it: the next run tries again.
+    pub fn push_unread(&mut self, id: &str, error: impl Into<Box<dyn std::error::Error>>) {
+        self.push(id, error);
+        self.unread.insert(id.to_owned());
+    }
+
+    /// Whether the input of that row could not be read.
+    pub fn is_unread(&self, id: &str) -> bool {
+        self.unread.contains(id)
     }
 
     /// Whether that row failed.

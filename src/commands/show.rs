@@ -6,11 +6,10 @@ use std::io::Write;
 use affectflow_pipeline::Error;
 use affectflow_pipeline::cache::live;
 use affectflow_pipeline::run::record::Record;
-use arrow::array::{Array, AsArray};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use serde_json::json;
 
-use crate::exit::{Exit, Failure, Outcome};
+use crate::exit::{Exit, Outcome};
 use crate::project::Project;
 use crate::view::numbers::duration;
 use crate::view::summary::{metrics, summary};
@@ -55,7 +54,7 @@ pub fn run(args: Args, project: &Project) -> Outcome {
         writeln!(out, "error     {error}")?;
     }
     writeln!(out, "\n{}", summary(&record))?;
-    let failed = quarantined(&record)?;
+    let failed = quarantined(&record);
     if !failed.is_empty() {
         let more = failed.len().saturating_sub(LISTED);
         write!(
@@ -70,20 +69,25 @@ pub fn run(args: Args, project: &Project) -> Outcome {
     Ok(Exit::Done)
 }
 
-/// The rows of `quarantine.parquet`; none where a run broke off before it was written.
-fn quarantined(record: &Record) -> Result<Vec<Vec<String>>, Failure> {
-    let Ok(file) = File::open(record.folder().join("quarantine.parquet")) else { return Ok(Vec::new()) };
-    let reader =
-        ParquetRecordBatchReaderBuilder::try_new(file).map_err(Error::from)?.build().map_err(Error::from)?;
+/// The rows of `quarantine.parquet`; none where a run broke off before it was written. One that cannot be read is told of.
+fn quarantined(record: &Record) -> Vec<Vec<String>> {
+    let path = record.folder().join("quarantine.parquet");
+    let Ok(file) = File::open(&path) else { return Vec::new() };
+    read(file).unwrap_or_else(|error| {
+        eprintln!("warning: `{}` cannot be read, so that its rows are not shown: {error}", path.display());
+        Vec::new()
+    })
+}
+
+fn read(file: File) -> Result<Vec<Vec<String>>, Error> {
     let mut rows = Vec::new();
-    for batch in reader {
-        let batch = batch.map_err(Error::from)?;
+    for batch in ParquetRecordBatchReaderBuilder::try_new(file)?.build()? {
+        let batch = batch?;
         for row in 0..batch.num_rows() {
             let cell = |column: usize| {
                 let array = batch.column(column);
                 arrow::util::display::array_value_to_string(array.as_ref(), row).unwrap_or_default()
             };
-            debug_assert!(batch.column(0).as_string_opt::<i32>().is_some_and(|ids| ids.is_valid(row)));
             rows.push((0..batch.num_columns()).map(cell).collect());
         }
     }

@@ -9,7 +9,7 @@ use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringArray, UInt32Arr
 use arrow::compute::take;
 
 use super::limit::{guarded, within};
-use super::quarantine::Late;
+use super::quarantine::{Late, Passing};
 use super::stage_run::StageRun;
 use super::writer::Item;
 use crate::batch::{Batch, string_column};
@@ -77,12 +77,20 @@ pub struct RowFailure {
     pub error: String,
     /// How often it was tried.
     pub tries: u32,
-    /// Whether it took too long, and by which limits.
-    pub late: Option<Late>,
+    /// Why it may succeed as it is, if it may.
+    pub passing: Option<Passing>,
 }
 
-/// Rows of a call that failed, by place in it, with the reason.
-type Fallen = Vec<(u32, String)>;
+/// A row of a call that failed.
+struct Fall {
+    /// Its place in the call.
+    row: u32,
+    error: String,
+    passing: Option<Passing>,
+}
+
+/// Those of a call.
+type Fallen = Vec<Fall>;
 
 impl Rows {
     /// Those rows of a batch.
@@ -154,12 +162,12 @@ impl<'a> Caller<'a> {
             let again = tried <= tries.retries;
             let open = match &outcome {
                 Ok(fallen) if fallen.is_empty() => return Ok(()),
-                Ok(fallen) if again => fallen.iter().map(|(row, _)| *row).collect(),
+                Ok(fallen) if again => fallen.iter().map(|fall| fall.row).collect(),
                 Err(error) if again && error.passing() => (0..rows.keys.len() as u32).collect::<Vec<_>>(),
                 Ok(_) | Err(_) => return self.give_up(&rows, outcome, tried, send),
             };
             let reason = match &outcome {
-                Ok(fallen) => fallen.first().map(|(_, error)| error.as_str()).unwrap_or_default(),
+                Ok(fallen) => fallen.first().map(|fall| fall.error.as_str()).unwrap_or_default(),
                 Err(error) => error.message(),
             };
             let what = if open.len() == 1 { "1 row".into() } else { format!("{} rows", open.len()) };
@@ -177,15 +185,13 @@ impl<'a> Caller<'a> {
         tries: u32,
         send: &mut dyn FnMut(Made) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let late = outcome.as_ref().is_err_and(StageError::is_late);
-        let late = Late::of(&self.stage.stage.tries).filter(|_| late);
         let failed = |rows: &Rows, fallen: Fallen| {
-            let failure = |(row, error): (u32, String)| RowFailure {
-                id: rows.light.ids().value(row as usize).to_owned(),
-                key: rows.keys[row as usize],
-                error,
+            let failure = |fall: Fall| RowFailure {
+                id: rows.light.ids().value(fall.row as usize).to_owned(),
+                key: rows.keys[fall.row as usize],
+                error: fall.error,
                 tries,
-                late,
+                passing: fall.passing,
             };
             Made::failed(fallen.into_iter().map(failure).collect())
         };
@@ -201,7 +207,9 @@ impl<'a> Caller<'a> {
         }
         let count = rows.keys.len() as u32;
         if count == 1 || error.is_late() {
-            return send(failed(rows, (0..count).map(|row| (row, error.text())).collect()));
+            let late = Late::of(&self.stage.stage.tries).filter(|_| error.is_late());
+            let fall = |row| Fall { row, error: error.text(), passing: late.map(Passing::Late) };
+            return send(failed(rows, (0..count).map(fall).collect()));
         }
         self.in_vain -= 1;
         let message =
@@ -289,7 +297,8 @@ fn split(
             || Error::Internal(format!("a failure was reported of row `{id}`, which was not asked for"));
         let row = *places.get(id).ok_or_else(unknown)?;
         accounted[row as usize] = true;
-        fallen.push((row, error.to_owned()));
+        let passing = failures.is_unread(id).then_some(Passing::Unread);
+        fallen.push(Fall { row, error: error.to_owned(), passing });
     }
     let mut made = Made::failed(Vec::new());
     let mut kept = Vec::new();

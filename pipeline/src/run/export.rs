@@ -256,7 +256,7 @@ impl Stored {
 
 fn removed(record: &Record, stage: &str) -> Error {
     Error::NotFound(format!(
-        "the rows of stage `{stage}` in run `{}` are not stored any more, they were removed by `cache gc` or the limit `max_size`: run `{}` again",
+        "the rows of stage `{stage}` in run `{}` are not stored any more: removed by `cache gc` or the limit `max_size`, or deleted; run `{}` again",
         record.id, record.name
     ))
 }

@@ -209,7 +209,7 @@ impl Look<'_> {
     ) -> RowState {
         let asked = self.options.retry_quarantined || self.forced();
         let fails = self.stage.on_error == OnError::Fail;
-        let stays = |failed: &Failed| !(asked || fails || failed.has_more_time(&self.stage.tries));
+        let stays = |failed: &Failed| !(asked || fails || failed.may_pass(&self.stage.tries));
         match quarantine.judge(key, place) {
             Ok(Some(place)) => RowState::Cached(place),
             Err(failed) if stays(&failed) => RowState::Quarantined(failed),

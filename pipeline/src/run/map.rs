@@ -162,7 +162,7 @@ impl MapRun<'_> {
     fn tries_again(&self, key: &Digest, failed: &Failed) -> bool {
         let stage = self.stage.stage;
         let asked = self.forced || self.stage.shared.options.retry_quarantined;
-        let again = asked || stage.on_error == OnError::Fail || failed.has_more_time(&stage.tries);
+        let again = asked || stage.on_error == OnError::Fail || failed.may_pass(&stage.tries);
         again && !self.quarantine.tried_now(key)
     }
 

@@ -36,6 +36,18 @@ pub struct Failed {
     /// It took longer than the `time_limit` of its stage.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub late: Option<Late>,
+    /// Its input could not be read.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unread: bool,
+}
+
+/// Why a row failed that may succeed as it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    /// It took too long.
+    Late(Late),
+    /// Its input could not be read.
+    Unread,
 }
 
 /// The limits by which a row fell: with larger ones it may succeed.
@@ -55,12 +67,13 @@ impl Late {
 }
 
 impl Failed {
-    /// Whether the row took too long, and its stage allows more by now: reason enough to try it again.
-    pub fn has_more_time(&self, tries: &Tries) -> bool {
+    /// Whether there is reason to try the row again as it is: its input could not be read, or it took too long and its stage
+    /// allows more by now.
+    pub fn may_pass(&self, tries: &Tries) -> bool {
         let more = |late: &Late| {
             Late::of(tries).is_none_or(|now| now.limit > late.limit || now.retries > late.retries)
         };
-        self.late.as_ref().is_some_and(more)
+        self.unread || self.late.as_ref().is_some_and(more)
     }
 }
 
@@ -127,8 +140,7 @@ impl Quarantine {
         self.rows().known.get(key).is_some_and(|known| known.now)
     }
 
-    /// Adds a failure after so many tries; durable after [`commit`](Self::commit). `hides`: an older value is stored. `late`:
-    /// it took too long, by these limits.
+    /// Adds a failure after so many tries; durable after [`commit`](Self::commit). `hides`: an older value is stored.
     pub fn add(
         &self,
         key: Digest,
@@ -136,7 +148,7 @@ impl Quarantine {
         error: &str,
         tries: u32,
         hides: bool,
-        late: Option<Late>,
+        passing: Option<Passing>,
     ) -> Failed {
         let mut rows = self.rows();
         let before = rows.known.get(&key).map(|known| &known.last);
@@ -149,7 +161,11 @@ impl Quarantine {
             attempts,
             resolved: false,
             hides,
-            late,
+            late: match passing {
+                Some(Passing::Late(late)) => Some(late),
+                _ => None,
+            },
+            unread: passing == Some(Passing::Unread),
         };
         rows.fresh.push(failed.clone());
         rows.add(key, failed.clone(), true);
@@ -171,6 +187,7 @@ impl Quarantine {
                 resolved: true,
                 hides: false,
                 late: None,
+                unread: false,
                 ..last.clone()
             };
             rows.fresh.push(resolved.clone());
@@ -273,11 +290,11 @@ mod tests {
         let read = |late: &str| serde_json::from_str::<Failed>(&line(late)).unwrap();
         let late = read(r#","late":{"limit":500,"retries":1}"#);
         let more = [tries(Some(501), 1), tries(Some(500), 2), tries(None, 0)];
-        assert!(more.iter().all(|tries| late.has_more_time(tries)));
+        assert!(more.iter().all(|tries| late.may_pass(tries)));
         let less = [tries(Some(500), 1), tries(Some(400), 1), tries(Some(500), 0)];
-        assert!(!less.iter().any(|tries| late.has_more_time(tries)));
+        assert!(!less.iter().any(|tries| late.may_pass(tries)));
         let other = read("");
-        assert!(other.late.is_none() && !more.iter().any(|tries| other.has_more_time(tries)));
+        assert!(other.late.is_none() && !more.iter().any(|tries| other.may_pass(tries)));
         assert_eq!(serde_json::to_string(&other).unwrap(), line(""));
     }
 
@@ -292,6 +309,7 @@ mod tests {
             resolved,
             hides: false,
             late: None,
+            unread: false,
         };
         let lines = [line(1, false), line(2, false), line(2, true)];
         for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0]] {

@@ -15,6 +15,8 @@ pub fn run(stage: &StageRun, work: &dyn Source) -> Result<(), Error> {
     let mut failures = Failures::default();
     let mut emit = |rows: arrow::array::RecordBatch| emit(stage, rows).map_err(StageError::from);
     work.rows(&stage.context, &mut emit, &mut failures).map_err(|e| e.into_error(&stage.stage.name))?;
+    // What was read is not read again after a kill; that it cannot be saved is told at the end.
+    let _ = stage.shared.state.files.save();
     let folder = format!("v1/rows/{}", stage.identity);
     let quarantine = Quarantine::open(stage.shared.state.cache.clone(), folder)?;
     let rows = failures.into_inner().into_iter().map(|(id, error)| {

@@ -64,7 +64,10 @@ impl TableRecord {
             let Some(bytes) = cache.find(&path)? else { continue };
             match read(&path, &bytes) {
                 Some(record) if record.files_are_there(cache, entry)? => return Ok(Some(record)),
-                Some(_) => drop(cache.damaged(&path, "files that it names are gone or damaged")),
+                Some(record) => {
+                    record.clear(cache, entry)?;
+                    cache.damaged(&path, "files that it names are gone or damaged");
+                }
                 None => drop(cache.damaged(&path, "it is not the record that was written")),
             }
         }
@@ -77,13 +80,27 @@ impl TableRecord {
         for digest in artifacts.values() {
             there &= cache.blob(*digest)?.is_some();
         }
-        for path in self.ids.iter().flatten().map(|part| lists::path(part)) {
+        for path in self.listed_files(entry) {
             there &= cache.size(&path)?.is_some();
         }
-        for name in &self.segments {
-            there &= cache.size(&format!("{}/{name}.parquet", rows_folder(entry)))?.is_some();
-        }
         Ok(there)
+    }
+
+    /// The lists and segments without which it is of no use.
+    fn listed_files(&self, entry: Digest) -> impl Iterator<Item = String> {
+        let lists = self.ids.iter().flatten().map(|part| lists::path(part));
+        lists.chain(self.segments.iter().map(move |name| format!("{}/{name}.parquet", rows_folder(entry))))
+    }
+
+    /// Removes the sidecars of segments that are gone.
+    fn clear(&self, cache: &Cache, entry: Digest) -> Result<(), Error> {
+        for name in &self.segments {
+            let path = format!("{}/{name}", rows_folder(entry));
+            if cache.size(&format!("{path}.parquet"))?.is_none() {
+                cache.remove(&format!("{path}.keys"))?;
+            }
+        }
+        Ok(())
     }
 
     /// Whether the files that it left outside the cache are as they were.
@@ -102,6 +119,21 @@ impl TableRecord {
     pub(super) fn digests(&self) -> BTreeMap<String, Digest> {
         self.artifacts.iter().filter_map(|(name, hex)| Some((name.clone(), Digest::parse(hex)?))).collect()
     }
+}
+
+/// The files that the record at that path names and that are not there; none where there is no such record.
+pub(super) fn gone(cache: &Cache, path: &str) -> Result<Vec<String>, Error> {
+    let entry = path.rsplit('/').nth(1).and_then(Digest::parse);
+    let record = cache.find(path)?.and_then(|bytes| read(path, &bytes));
+    let Some((entry, record)) = entry.zip(record) else { return Ok(Vec::new()) };
+    let artifacts = record.digests().into_values().map(|digest| cache.blob_path(digest));
+    let mut gone = Vec::new();
+    for path in artifacts.chain(record.listed_files(entry)) {
+        if cache.size(&path)?.is_none() {
+            gone.push(path);
+        }
+    }
+    Ok(gone)
 }
 
 /// Whether these bytes are the record that was written to that path.

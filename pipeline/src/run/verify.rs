@@ -67,7 +67,17 @@ pub fn verify(
         told(bytes.fetch_add(task.size, Ordering::Relaxed) + task.size, total);
         Ok(())
     })?;
-    Ok(Verified { files: files.into_inner(), bytes: bytes.into_inner(), damage: cache.take_damage() })
+    let mut damage = cache.take_damage();
+    for task in tasks.iter().filter(|task| matches!(task.kind, Kind::Record)) {
+        // What was found damaged just now has been told.
+        let gone = table::gone(cache, &task.path)?;
+        let told = |path: &String| damage.iter().any(|damage| damage.path == *path);
+        if let Some(path) = gone.iter().find(|path| !told(path)) {
+            cache.damaged(&task.path, &format!("`{path}`, which it names, is gone"));
+            damage.extend(cache.take_damage());
+        }
+    }
+    Ok(Verified { files: files.into_inner(), bytes: bytes.into_inner(), damage })
 }
 
 /// Checks one segment and its sidecar; whether it is there and whole.

@@ -116,9 +116,9 @@ impl<'a> Writer<'a> {
         self.ids.push(Arc::new(ids));
         self.inputs.extend(inputs);
         self.keys.extend(keys);
-        for RowFailure { id, key, error, tries, late } in failures {
+        for RowFailure { id, key, error, tries, passing } in failures {
             let hides = self.map.entries.find(&[key])?[0].is_some();
-            let failed = self.map.quarantine.add(key, &id, &error, tries, hides, late);
+            let failed = self.map.quarantine.add(key, &id, &error, tries, hides, passing);
             self.map.stage.failed(failed)?;
         }
         self.map.stage.progress();

@@ -55,6 +55,7 @@ impl Uses {
     /// Reads the records. Kept are the newest runs of each pipeline and those that ended after a moment.
     pub fn read(runs: &Path, kept_after: Option<SystemTime>) -> Self {
         let (records, unreadable) = survey(runs);
+        let records: Vec<Record> = records.into_iter().map(Record::as_far_as_told).collect();
         let unreadable = unreadable.into_iter().map(|run| (run.id.clone(), named_time(&run.id))).collect();
         let mut uses = Uses { by_path: HashMap::new(), unreadable, unfinished: false };
         let newest = newest(&records);
@@ -104,18 +105,32 @@ impl Uses {
     }
 }
 
-/// Positions of the newest finished run of each pipeline, of a matrix of each combination, and of newer ones that were to stop
-/// after a stage: of each stage the newest. Records come oldest first.
+/// Positions of the newest run of each pipeline that came to its end, of a matrix of each combination, and of newer ones: of
+/// those that were to stop after a stage of each stage the newest, and the newest of those that were stopped. Records come
+/// oldest first.
 pub(super) fn newest(records: &[Record]) -> BTreeSet<usize> {
-    let mut found: BTreeMap<((&str, String), Option<&str>), usize> = BTreeMap::new();
-    for (at, record) in records.iter().enumerate().filter(|(_, record)| record.finished()) {
+    let mut found: BTreeMap<((&str, String), Part), usize> = BTreeMap::new();
+    for (at, record) in records.iter().enumerate() {
         let pipeline = (record.name.as_str(), Value::Object(record.matrix.clone()).to_string());
-        if record.until.is_none() {
+        let part = match &record.until {
+            _ if !record.finished() => Part::Stopped,
+            Some(stage) => Part::Until(stage),
+            None => Part::Whole,
+        };
+        if matches!(part, Part::Whole) {
             found.retain(|(other, _), _| *other != pipeline);
         }
-        found.insert((pipeline, record.until.as_deref()), at);
+        found.insert((pipeline, part), at);
     }
     found.into_values().collect()
+}
+
+/// How much of its pipeline a run went through.
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
+enum Part<'a> {
+    Whole,
+    Until(&'a str),
+    Stopped,
 }
 
 fn ended(record: &Record) -> SystemTime {
