@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::commands::{cache, export, later, plan, run, runs, show, stages, validate, why};
+use crate::commands::{
+    cache, completions, export, graph, init, later, plan, run, runs, show, stages, validate, why,
+};
 
 /// Declarative, resumable pipelines for emotion in pictures.
 ///
@@ -59,6 +61,10 @@ pub enum Command {
     Stages(stages::Args),
     /// Print the JSON Schema of the pipeline file, for editors
     Schema,
+    /// Draw the stages, their edges, and what is cached
+    Graph(graph::Args),
+    /// Make a new project that runs as it is
+    Init(init::Args),
     /// Write the rows of a stage to a file
     Export(export::Args),
     /// List past runs
@@ -67,6 +73,8 @@ pub enum Command {
     Show(show::Args),
     /// What is stored: how much, whether it is whole, and what can go
     Cache(cache::Args),
+    /// Print shell completions
+    Completions(completions::Args),
     #[command(flatten)]
     Later(later::Later),
 }

@@ -21,6 +21,7 @@ struct PluginsReadme;
 
 mod cli;
 mod commands;
+mod complete;
 mod exit;
 mod project;
 mod snapshot;
@@ -37,6 +38,7 @@ pub fn main_with(add: impl FnOnce(&mut Registry)) -> ExitCode {
     let mut registry = Registry::new();
     affectflow_stages::register(&mut registry);
     add(&mut registry);
+    complete::answer(&registry);
     let cli = cli::parse();
     match commands::dispatch(cli, &registry) {
         Ok(exit) => exit.into(),

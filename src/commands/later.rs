@@ -11,10 +11,6 @@ pub enum Later {
     Test(Anything),
     /// A language server for pipeline files (not there yet)
     Lsp(Anything),
-    /// Draw the stages and their edges (not there yet)
-    Graph(Anything),
-    /// Make a new project (not there yet)
-    Init(Anything),
     /// Metrics of several runs side by side (not there yet)
     Compare(Anything),
     /// Write the HTML report of a run (not there yet)
@@ -23,8 +19,6 @@ pub enum Later {
     Ui(Anything),
     /// Make, list, check and trust plugins (not there yet)
     Plugin(Anything),
-    /// Print shell completions (not there yet)
-    Completions(Anything),
 }
 
 /// Whatever is typed after the command.
@@ -39,15 +33,12 @@ pub fn run(command: &Later) -> Outcome {
     let (name, instead) = match command {
         Later::Test(_) => ("test", "`affectflow validate` checks the file"),
         Later::Lsp(_) => ("lsp", "`affectflow schema` prints a JSON Schema that editors take"),
-        Later::Graph(_) => ("graph", "`affectflow plan` lists the stages in order"),
-        Later::Init(_) => ("init", "start from a copy of the `pipelines.yaml` that affectflow ships"),
         Later::Compare(_) => ("compare", "`affectflow show RUN` prints the scores of one run"),
         Later::Report(_) => ("report", "`affectflow show RUN` prints the scores of a run"),
         Later::Ui(_) => ("ui", "`affectflow runs` and `affectflow show RUN` print what is known"),
         Later::Plugin(_) => {
             ("plugin", "a stage of your own can be added in a crate, see `plugins/README.md`")
         }
-        Later::Completions(_) => ("completions", "`affectflow help` lists the commands"),
     };
     Err(not_yet(&format!("the command `{name}`"), instead))
 }

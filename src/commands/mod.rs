@@ -1,7 +1,10 @@
 //! What does each command do? One file a command.
 
 pub mod cache;
+pub mod completions;
 pub mod export;
+pub mod graph;
+pub mod init;
 pub mod later;
 pub mod plan;
 pub mod run;
@@ -29,10 +32,13 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Validate(args) => validate::run(args, &project, registry),
         Command::Stages(args) => stages::run(args, registry),
         Command::Schema => schema::run(registry),
+        Command::Graph(args) => graph::run(args, &project, registry),
+        Command::Init(args) => init::run(args, registry),
         Command::Export(args) => export::run(args, &project),
         Command::Runs(args) => runs::run(args, &project),
         Command::Show(args) => show::run(args, &project),
         Command::Cache(args) => cache::run(args, &project),
+        Command::Completions(args) => completions::run(args),
         Command::Later(command) => later::run(&command),
     }
 }

@@ -14,7 +14,8 @@ use crate::project::Project;
 use crate::view::combinations::combination;
 use crate::view::cost::{bytes_about, seconds_about, total, unsure};
 use crate::view::numbers::{at_most, grouped};
-use crate::view::table::table;
+use crate::view::table::fitted;
+use crate::view::wrap::{page_width, wrapped};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
@@ -52,9 +53,29 @@ fn one(args: &Args, plan: &Plan, project: &Project, registry: &Registry) -> Resu
     }
     let rows =
         plan.stages.iter().zip(&forecasts).map(|(stage, forecast)| row(stage.planned.work.shape(), forecast));
-    let head = ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined", "time", "size"];
-    write!(out, "{}\n{}\n", table(&head, 3, rows), total(&forecasts))?;
+    let (head, rows) = telling(rows.collect());
+    let width = page_width();
+    write!(out, "{}\n", fitted((&head, WORDS), &rows, width, WHY))?;
+    wrapped(&total(&forecasts), width.unwrap_or(usize::MAX))
+        .iter()
+        .try_for_each(|line| writeln!(out, "{line}"))?;
     Ok(())
+}
+
+/// The columns of the table; the first [`WORDS`] are words.
+const HEAD: [&str; 9] =
+    ["stage", "kind", "why", "rows", "cached", "to compute", "quarantined", "time", "size"];
+const WORDS: usize = 3;
+/// The column that wraps.
+const WHY: usize = 2;
+
+/// The table without the columns of numbers that say nothing.
+fn telling(rows: Vec<Vec<String>>) -> (Vec<&'static str>, Vec<Vec<String>>) {
+    let says = |at: usize| rows.iter().any(|row| !["", "0"].contains(&row[at].as_str()));
+    // Three numbers stay whatever they are: people look for them.
+    let kept: Vec<usize> = (0..HEAD.len()).filter(|&at| at < WORDS + 3 || says(at)).collect();
+    let row = |row: &Vec<String>| kept.iter().map(|&at| row[at].clone()).collect();
+    (kept.iter().map(|&at| HEAD[at]).collect(), rows.iter().map(row).collect())
 }
 
 /// Tells of damaged files that were met on the way; looking leaves them where they are.

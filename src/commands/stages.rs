@@ -1,12 +1,16 @@
 //! `stages`: the kinds registered; for one, everything that a writer of pipelines wants to know.
 
+mod trial;
+
 use std::io::Write;
 
 use affectflow_pipeline::plan::manual::{Manual, ManualOption, manual};
+use affectflow_pipeline::plan::{PlannedStage, type_words};
 use affectflow_pipeline::{Registry, Retry};
 
 use crate::exit::{Exit, Failure, Outcome};
-use crate::view::table::table;
+use crate::view::table::narrowed;
+use crate::view::wrap::{cut, page_width, wrapped};
 
 /// Arguments of `stages`.
 #[derive(Debug, clap::Args)]
@@ -19,11 +23,20 @@ pub struct Args {
 pub fn run(args: Args, registry: &Registry) -> Outcome {
     let mut out = std::io::stdout().lock();
     let Some(kind) = args.kind else {
-        let rows = registry.kinds().map(|kind| {
-            let about = kind.about();
-            vec![about.kind.to_owned(), shape(&manual(kind.as_ref())).to_owned(), about.summary.to_owned()]
-        });
-        write!(out, "{}", table(&["kind", "shape", "what it does"], 3, rows))?;
+        let rows: Vec<Vec<String>> = registry
+            .kinds()
+            .map(|kind| {
+                let about = kind.about();
+                vec![
+                    about.kind.to_owned(),
+                    shape(&manual(kind.as_ref())).to_owned(),
+                    about.summary.to_owned(),
+                ]
+            })
+            .collect();
+        let head = (&["kind", "shape", "what it does"][..], 3);
+        let whole = || narrowed(head, &rows, None, 2, cut);
+        write!(out, "{}", narrowed(head, &rows, page_width(), 2, cut).or_else(whole).unwrap_or_default())?;
         writeln!(out, "\n`affectflow stages KIND` describes one")?;
         return Ok(Exit::Done);
     };
@@ -32,7 +45,10 @@ pub fn run(args: Args, registry: &Registry) -> Outcome {
         let hint = format!("the kinds are {}", known.join(", "));
         return Err(Failure::wrong(format!("there is no kind `{kind}`"), hint));
     };
-    write!(out, "{}", page(&manual(found.as_ref())))?;
+    let manual = manual(found.as_ref());
+    let trial = trial::planned(registry, &manual);
+    let page = Page { width: page_width().unwrap_or(WIDEST).min(WIDEST), text: String::new() };
+    write!(out, "{}", page.of(&manual, trial.as_ref()))?;
     Ok(Exit::Done)
 }
 
@@ -56,65 +72,100 @@ fn meaning(manual: &Manual) -> &'static str {
     }
 }
 
-fn page(manual: &Manual) -> String {
-    let mut text =
-        format!("{}: {}\n\n{} (version {})\n", manual.kind, manual.summary, meaning(manual), manual.version);
-    text += &format!("\nExample\n{}\n", indented(manual.example));
-    if !manual.columns.is_empty() {
-        text += "\nColumns it adds\n";
-        for (name, kind, meaning) in manual.columns {
-            text += &format!("  {name}: {kind}\n      {meaning}\n");
+/// Longest line of a page.
+const WIDEST: usize = 106;
+
+/// A manual page on its way.
+struct Page {
+    width: usize,
+    text: String,
+}
+
+impl Page {
+    fn of(mut self, manual: &Manual, trial: Option<&PlannedStage>) -> String {
+        self.lines(&format!("{}: {}", manual.kind, manual.summary), 0);
+        self.text += "\n";
+        self.lines(&format!("{} (version {})", meaning(manual), manual.version), 0);
+        self.text += "\nExample\n";
+        // As it is, so that it can be copied.
+        manual.example.lines().for_each(|line| self.text += &format!("  {line}\n"));
+        if let Some(trial) = trial {
+            self.reads(trial);
+        }
+        if !manual.columns.is_empty() {
+            self.text += "\nColumns it adds\n";
+            for (name, kind, meaning) in manual.columns {
+                self.lines(&format!("{name}: {kind}"), 2);
+                self.lines(meaning, 6);
+            }
+        }
+        if let Some(trial) = trial {
+            self.artifacts(trial);
+        }
+        self.text += if manual.options.is_empty() { "\nOptions: none\n" } else { "\nOptions\n" };
+        manual.options.iter().for_each(|option| self.option(option));
+        if let Some(retrying) = retrying(manual) {
+            self.text += "\n";
+            self.lines(retrying, 0);
+        }
+        self.text
+    }
+
+    /// Text so many columns to the right.
+    fn lines(&mut self, text: &str, indent: usize) {
+        let lines = wrapped(text, self.width - indent);
+        lines.iter().for_each(|line| self.text += &format!("{:indent$}{line}\n", ""));
+    }
+
+    /// The columns that arrive and are read, with their types; which they are may depend on options.
+    fn reads(&mut self, trial: &PlannedStage) {
+        let fields = trial.input_schema.fields().iter();
+        let read = fields.filter(|field| trial.planned.consumes.contains(field.name()));
+        let read: Vec<String> =
+            read.map(|field| format!("{}: {}", field.name(), type_words(field.data_type()))).collect();
+        if !read.is_empty() {
+            self.text += "\nColumns it reads, with the options of an example\n";
+            read.iter().for_each(|column| self.lines(column, 2));
         }
     }
-    text += "\nOptions\n";
-    manual.options.iter().for_each(|option| text += &entry(option));
-    text += retrying(manual);
-    text
+
+    fn artifacts(&mut self, trial: &PlannedStage) {
+        let planned = &trial.planned;
+        if planned.needs.is_empty() && planned.provides.is_empty() {
+            return;
+        }
+        self.text += "\nArtifacts\n";
+        planned
+            .needs
+            .iter()
+            .for_each(|name| self.lines(&format!("{name}: needed, from a stage before it"), 2));
+        planned.provides.iter().for_each(|name| self.lines(&format!("{name}: provided"), 2));
+    }
+
+    fn option(&mut self, option: &ManualOption) {
+        let mut facts = vec![option.takes.clone()];
+        facts.extend(option.unit.as_ref().map(|unit| format!("in {unit}")));
+        match (&option.default, option.required) {
+            (_, true) => facts.push("required".into()),
+            (Some(default), _) => facts.push(format!("default `{default}`")),
+            (None, _) => {}
+        }
+        if !option.identity {
+            facts.push("changes no result, so nothing is computed again".into());
+        }
+        self.lines(&format!("{}: {}", option.name, facts.join("; ")), 2);
+        self.lines(&option.description, 6);
+    }
 }
 
 /// What can be written beside `kind:` and `config:` of a stage that computes.
-fn retrying(manual: &Manual) -> &'static str {
-    match manual.retry {
-        None => "",
-        Some(Retry::Safe) => {
-            "\nSafe to try again: beside `config`, `retries: 2` and `retry_wait: 1s` try failures again, `time_limit: 30s` limits a try\n"
+fn retrying(manual: &Manual) -> Option<&'static str> {
+    manual.retry.map(|retry| match retry {
+        Retry::Safe => {
+            "Safe to try again: beside `config`, `retries: 2` and `retry_wait: 1s` try failures again, `time_limit: 30s` limits a try"
         }
-        Some(Retry::Unsafe) => {
-            "\nNot safe to try again: it takes no `retries`; beside `config`, `time_limit: 30s` limits its only try\n"
+        Retry::Unsafe => {
+            "Not safe to try again: it takes no `retries`; beside `config`, `time_limit: 30s` limits its only try"
         }
-    }
-}
-
-fn entry(option: &ManualOption) -> String {
-    let mut facts = vec![option.takes.clone()];
-    facts.extend(option.unit.as_ref().map(|unit| format!("in {unit}")));
-    match (&option.default, option.required) {
-        (_, true) => facts.push("required".into()),
-        (Some(default), _) => facts.push(format!("default `{default}`")),
-        (None, _) => {}
-    }
-    if !option.identity {
-        facts.push("changes no result, so nothing is computed again".into());
-    }
-    format!("  {}: {}\n{}\n", option.name, facts.join("; "), wrapped(&option.description))
-}
-
-fn indented(text: &str) -> String {
-    text.lines().map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
-}
-
-/// Words in lines of about 100 characters, six to the right.
-fn wrapped(text: &str) -> String {
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let last = lines.last().map_or(0, |line| line.chars().count());
-        if last > 0 && last + 1 + word.chars().count() > 100 {
-            lines.push(String::new());
-        }
-        if let Some(line) = lines.last_mut() {
-            *line += if line.is_empty() { "      " } else { " " };
-            *line += word;
-        }
-    }
-    lines.join("\n")
+    })
 }

@@ -2,6 +2,7 @@
 
 pub mod combinations;
 pub mod cost;
+pub mod graph;
 pub mod meter;
 pub mod numbers;
 pub mod problem;
@@ -10,3 +11,4 @@ pub mod scores;
 pub mod summary;
 pub mod table;
 pub mod why;
+pub mod wrap;

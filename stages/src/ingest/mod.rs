@@ -21,7 +21,7 @@ use crate::columns;
 
 pub use options::{Domain, IngestOptions, Origin, Split, SplitChoice};
 pub use splits::Fractions;
-pub use synthetic::SyntheticLink;
+pub use synthetic::{SyntheticLink, generated};
 pub use twemoji::TwemojiLink;
 
 /// The kind `ingest`.

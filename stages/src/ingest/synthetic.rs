@@ -89,6 +89,25 @@ impl Source for Synthetic {
     }
 }
 
+/// Pictures to begin a project with, so many of each emotion: its name, a name for the file, and the bytes as PNG.
+pub fn generated(domain: Domain, seed: u64, each: usize) -> Vec<(&'static str, String, Vec<u8>)> {
+    let domain = match domain {
+        Domain::Source => generator::Domain::Portrait,
+        Domain::Target => generator::Domain::Sticker,
+    };
+    let mut pictures = Vec::new();
+    for emotion in Emotion::ALL {
+        let scenes = (0..).map(|index| generator::sample(Spec { domain, seed, index, size: 128 }));
+        let wanted = scenes.filter(|scene| scene.emotion == emotion).take(each);
+        pictures.extend(
+            wanted.map(|scene| {
+                (emotion.name(), format!("{:06}.png", scene.spec.index), generator::png(&scene))
+            }),
+        );
+    }
+    pictures
+}
+
 fn uri(spec: Spec) -> String {
     let Spec { domain, seed, index, size } = spec;
     format!("{SCHEME}:v{}/{}/{seed}/{index}/{size}", generator::VERSION, domain.name())
