@@ -33,7 +33,7 @@ enum Shell {
     Zsh,
     Fish,
     #[value(name = "powershell")]
-    PowerShell,
+    Pwsh,
     Elvish,
 }
 
@@ -43,7 +43,7 @@ pub fn run(args: Args) -> Outcome {
         Shell::Bash => "bash",
         Shell::Zsh => "zsh",
         Shell::Fish => "fish",
-        Shell::PowerShell => "powershell",
+        Shell::Pwsh => "powershell",
         Shell::Elvish => "elvish",
     };
     let wrong =

@@ -55,7 +55,7 @@ fn one(args: &Args, plan: &Plan, project: &Project, registry: &Registry) -> Resu
         plan.stages.iter().zip(&forecasts).map(|(stage, forecast)| row(stage.planned.work.shape(), forecast));
     let (head, rows) = telling(rows.collect());
     let width = page_width();
-    write!(out, "{}\n", fitted((&head, WORDS), &rows, width, WHY))?;
+    writeln!(out, "{}", fitted((&head, WORDS), &rows, width, WHY))?;
     wrapped(&total(&forecasts), width.unwrap_or(usize::MAX))
         .iter()
         .try_for_each(|line| writeln!(out, "{line}"))?;
