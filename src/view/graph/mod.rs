@@ -71,9 +71,10 @@ impl Graph {
     }
 }
 
-/// One edge for the rows of each stage that it takes from, and one for the artifacts of each.
+/// One edge for the rows of each stage that it takes from, with the name of its port, and one for the artifacts of each.
 fn edges(to: usize, stage: &PlannedStage) -> Vec<Edge> {
-    let rows = stage.inputs.iter().map(|&from| (from, false, ""));
+    let port = |at: usize| stage.ports.get(at).map_or("", |(name, _)| name.as_str());
+    let rows = stage.inputs.iter().enumerate().map(|(at, &from)| (from, false, port(at)));
     let artifacts = stage.artifacts.iter().map(|(name, from)| (*from, true, name.as_str()));
     let mut edges: Vec<Edge> = Vec::new();
     for (from, artifact, label) in rows.chain(artifacts) {
