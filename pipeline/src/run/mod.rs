@@ -109,7 +109,7 @@ pub fn run(
     state.cache.size("files.memo")?;
     let live = Live::begin(&state.cache, &record.id);
     let mut seen = BTreeSet::new();
-    let observer: Arc<dyn Observer> = Arc::new(vec![observer, record.events()?]);
+    let observer: Arc<dyn Observer> = Arc::new(vec![record.events()?, observer]);
     let observer = Limit::hold(plan, state, &live, observer)?;
     let stages = plan.stages.iter().map(|s| s.name.clone()).collect();
     let (run, pipeline) = (record.id.clone(), plan.pipeline.clone());

@@ -208,6 +208,8 @@ impl Picture {
         }
         let end = (self.x(to.0) + aside, self.y(to.1));
         curve(end.0, end.1 - 7.0);
+        // Edges to one box meet at its top; half a layer before they are apart.
+        let above = self.layout.bends[at].last().map_or(self.x(from.0) + aside, |bend| self.x(*bend));
         let artifact = if edge.artifact { " artifact" } else { "" };
         let _ = writeln!(out, "<path class=\"edge{artifact}\" d=\"{path}\"/>");
         let (x, y) = end;
@@ -217,8 +219,8 @@ impl Picture {
             let _ = writeln!(
                 out,
                 "<text class=\"small halo\" x=\"{:.1}\" y=\"{:.1}\">{words}</text>",
-                x + 10.0,
-                y - 18.0
+                (x + above) / 2.0 + 8.0,
+                y - 22.0
             );
         }
     }

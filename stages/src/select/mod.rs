@@ -38,7 +38,7 @@ impl Stage for Select {
             scores: false,
             retry: Retry::Safe,
             columns: &[],
-            example: "slim: { kind: select, config: { drop: [triples], rename: { caption: text } } }",
+            example: "slim: { kind: select, config: { drop: [triples], rename: { caption: words } } }",
         }
     }
 
