@@ -65,6 +65,8 @@ pub enum Command {
     Graph(graph::Args),
     /// Make a new project that runs as it is
     Init(init::Args),
+    /// Serve an editor over standard input and output: problems, completion, documentation, definitions
+    Lsp,
     /// Write the rows of a stage to a file
     Export(export::Args),
     /// List past runs

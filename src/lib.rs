@@ -23,6 +23,7 @@ mod cli;
 mod commands;
 mod complete;
 mod exit;
+mod lsp;
 mod project;
 mod snapshot;
 mod view;

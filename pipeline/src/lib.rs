@@ -3,6 +3,7 @@
 //!
 //! The engine names no stage: kinds come from a [`Registry`](registry::Registry). It has no async runtime, and it never prints.
 
+pub mod assist;
 pub mod batch;
 pub mod cache;
 pub mod digest;

@@ -1,4 +1,4 @@
-//! `test`, `lsp`, ...: commands with a place in the command line that are not there yet.
+//! `test`, `graph`, ...: commands with a place in the command line that are not there yet.
 
 use clap::Subcommand;
 
@@ -9,8 +9,6 @@ use crate::exit::{Failure, Outcome};
 pub enum Later {
     /// Run the `tests:` blocks of the file (not there yet)
     Test(Anything),
-    /// A language server for pipeline files (not there yet)
-    Lsp(Anything),
     /// Metrics of several runs side by side (not there yet)
     Compare(Anything),
     /// Write the HTML report of a run (not there yet)
@@ -32,7 +30,6 @@ pub struct Anything {
 pub fn run(command: &Later) -> Outcome {
     let (name, instead) = match command {
         Later::Test(_) => ("test", "`affectflow validate` checks the file"),
-        Later::Lsp(_) => ("lsp", "`affectflow schema` prints a JSON Schema that editors take"),
         Later::Compare(_) => ("compare", "`affectflow show RUN` prints the scores of one run"),
         Later::Report(_) => ("report", "`affectflow show RUN` prints the scores of a run"),
         Later::Ui(_) => ("ui", "`affectflow runs` and `affectflow show RUN` print what is known"),

@@ -6,6 +6,7 @@ pub mod export;
 pub mod graph;
 pub mod init;
 pub mod later;
+pub mod lsp;
 pub mod plan;
 pub mod run;
 pub mod runs;
@@ -34,6 +35,7 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Schema => schema::run(registry),
         Command::Graph(args) => graph::run(args, &project, registry),
         Command::Init(args) => init::run(args, registry),
+        Command::Lsp => lsp::run(registry),
         Command::Export(args) => export::run(args, &project),
         Command::Runs(args) => runs::run(args, &project),
         Command::Show(args) => show::run(args, &project),

@@ -75,7 +75,7 @@ fn visible(c: char) -> char {
 }
 
 /// How far the word goes that begins there: a quoted text, a reference, a key, a plain value.
-fn length(rest: &[char]) -> usize {
+pub fn length(rest: &[char]) -> usize {
     match rest.first() {
         Some(&quote @ ('"' | '\'')) => {
             rest[1..].iter().position(|&c| c == quote).map_or(rest.len(), |end| end + 2)

@@ -103,7 +103,8 @@ fn gather(shape: Shape<'_>, prefix: &str, depth: usize, out: &mut Vec<ManualOpti
     }
 }
 
-fn takes(shape: Shape<'_>) -> String {
+/// What a value may be, in words, with its bounds.
+pub(crate) fn takes(shape: Shape<'_>) -> String {
     let mut words = shape.words();
     if let [one] = shape.alternatives()[..]
         && let Some(item) = one.item(0).filter(|_| one.accepts("array"))

@@ -4,6 +4,7 @@
 //! once, each at its place; a stage that could not be planned silences those behind it, so that one mistake is one message.
 
 mod address;
+mod arriving;
 mod columns;
 mod graph;
 mod identity;
@@ -12,7 +13,7 @@ mod options;
 mod ports;
 mod resolve;
 pub mod schema;
-mod shape;
+pub(crate) mod shape;
 pub mod tries;
 
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ use arrow::datatypes::SchemaRef;
 use serde_json::Value;
 
 pub use self::address::address;
+pub use self::arriving::arriving;
 pub use self::columns::SCORING_COLUMN;
 pub use self::columns::type_words;
 pub(crate) use self::identity::redacted;
@@ -159,10 +161,18 @@ fn with<T>(mut problems: Vec<Problem>, planned: Result<T, Vec<Problem>>) -> Resu
 
 /// Every problem of a file, all of its pipelines planned.
 pub fn check(path: &Path, sets: &[String], registry: &Registry) -> Vec<Problem> {
-    let (spec, mut problems) = spec::load_lenient(path, sets);
-    if let Some(spec) = spec {
-        problems.extend(check_spec(&spec, registry, folder(path)));
-    }
+    let (spec, problems) = spec::load_lenient(path, sets);
+    check_read(spec.as_ref(), problems, registry, folder(path))
+}
+
+/// Every problem of a file read leniently: those that the reading found, and those of its pipelines.
+pub fn check_read(
+    spec: Option<&Spec>,
+    mut problems: Vec<Problem>,
+    registry: &Registry,
+    base: &Path,
+) -> Vec<Problem> {
+    problems.extend(spec.into_iter().flat_map(|spec| check_spec(spec, registry, base)));
     spec::in_order(problems)
 }
 
@@ -174,7 +184,7 @@ pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem>
 }
 
 /// The folder of a pipeline file.
-fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -170,13 +170,13 @@ fn pipeline(
 /// Which stages provide an artifact, among those upstream.
 type Provided = Rc<BTreeMap<String, BTreeSet<usize>>>;
 
-struct Planner<'a> {
+pub(super) struct Planner<'a> {
     pipeline: &'a PipelineSpec,
     spec: &'a Variant,
     place: Place<'a>,
-    graph: Graph,
+    pub(super) graph: Graph,
     kinds: Vec<Option<KindOf<'a>>>,
-    done: Vec<Option<Done>>,
+    pub(super) done: Vec<Option<Done>>,
     problems: Vec<Problem>,
 }
 
@@ -189,14 +189,14 @@ struct KindOf<'a> {
     options: Option<Json>,
 }
 
-struct Done {
+pub(super) struct Done {
     stage: PlannedStage,
     provided: Provided,
     arriving: Provided,
 }
 
 impl<'a> Planner<'a> {
-    fn new(pipeline: &'a PipelineSpec, spec: &'a Variant, place: Place<'a>) -> Self {
+    pub(super) fn new(pipeline: &'a PipelineSpec, spec: &'a Variant, place: Place<'a>) -> Self {
         let registry = place.registry;
         let mut problems = Vec::new();
         let kinds = read_kinds(spec, registry, &mut problems);
@@ -211,7 +211,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Plans one stage whose inputs have been tried before it.
-    fn stage(&mut self, at: usize) {
+    pub(super) fn stage(&mut self, at: usize) {
         let spec = &self.spec.stages[at];
         let Some(KindOf { kind, about, schema, options: Some(typed) }) = self.kinds[at].take() else {
             return;
@@ -291,7 +291,7 @@ impl<'a> Planner<'a> {
         self.done[at] = Some(Done { stage, provided, arriving });
     }
 
-    fn columns_of(&self, spec: &StageSpec, before: &[&Done]) -> (SchemaRef, Vec<Problem>) {
+    pub(super) fn columns_of(&self, spec: &StageSpec, before: &[&Done]) -> (SchemaRef, Vec<Problem>) {
         if before.is_empty() {
             return (Arc::new(Schema::empty()), Vec::new());
         }

@@ -318,7 +318,7 @@ fn open(field: &mut Json) {
         return;
     }
     let mut outer = JsonMap::new();
-    for key in ["title", "description", "default", "examples", "x-unit", "x-identity"] {
+    for key in ["title", "description", "default", "examples", "x-unit", "x-identity", "x-column"] {
         if let Some(value) = map.remove(key) {
             outer.insert(key.to_owned(), value);
         }

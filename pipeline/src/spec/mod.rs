@@ -9,6 +9,7 @@
 mod include;
 mod matrix;
 pub mod node;
+pub mod outline;
 mod read;
 mod reuse;
 mod set;

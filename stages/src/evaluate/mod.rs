@@ -42,6 +42,7 @@ pub struct Options {
     pub seed: u64,
     /// Column whose equal values are drawn together in the resampling, and listed under `by_group`: all renderings of one
     /// drawing, say. Left out: `group` where it arrives. A row without a value stands for itself. `none`: every row does
+    #[schemars(extend("x-column" = "value"))]
     pub group: Option<String>,
 }
 

@@ -23,13 +23,16 @@ use crate::sample::single;
 pub struct JoinOptions {
     /// Columns whose values must be equal; an empty cell equals nothing
     #[schemars(length(min = 1))]
+    #[schemars(extend("x-column" = "value"))]
     pub on: Vec<String>,
     /// Names of these columns on the right, where they differ
+    #[schemars(extend("x-column" = "value"))]
     pub right_on: Option<Vec<String>>,
     /// What becomes of rows of the left side that match none on the right
     pub how: How,
     /// Columns of the right side to bring; left out: every column but `id`, those joined on, and `image`, which is read by
     /// reference. Their values are copied into the cache
+    #[schemars(extend("x-column" = "value"))]
     pub columns: Option<Vec<String>>,
     /// What the names of the columns brought begin with
     pub prefix: String,

@@ -27,6 +27,7 @@ pub struct SampleOptions {
     /// Seed of the draw
     pub seed: u64,
     /// Column whose values keep their shares, such as `label`
+    #[schemars(extend("x-column" = "value"))]
     pub by: Option<String>,
 }
 
@@ -80,6 +81,7 @@ impl Stage for Sample {
 pub struct FilterOptions {
     /// A value or a list of values by column; a row stays when each column has one of its values. Class columns take names
     #[serde(rename = "where")]
+    #[schemars(extend("x-column" = "keys"))]
     pub conditions: Conditions,
 }
 

@@ -16,8 +16,10 @@ use serde::{Deserialize, Serialize};
 pub struct SelectOptions {
     /// Columns that go on, in this order, by the names they arrive with; left out: all. Columns through which one of them is
     /// read (`uri` and `image_digest` of `image`) go along. Give this or `drop`
+    #[schemars(extend("x-column" = "value"))]
     pub keep: Option<Vec<String>>,
     /// Columns that do not go on. Give this or `keep`
+    #[schemars(extend("x-column" = "value"))]
     pub drop: Vec<String>,
     /// New names by the names that columns arrive with: `{caption: text}`
     pub rename: BTreeMap<String, String>,

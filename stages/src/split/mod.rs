@@ -29,9 +29,11 @@ pub struct SplitOptions {
     /// Seed of the split
     pub seed: u64,
     /// Column whose values stay together, such as `group`; an empty cell is a group of its own
+    #[schemars(extend("x-column" = "value"))]
     pub group_by: Option<String>,
     /// Column whose values have these shares each, such as `label`. Without it the shares hold about, and a new row moves no
     /// other; with it they hold as exactly as whole groups allow, and a new row may move those at the borders
+    #[schemars(extend("x-column" = "value"))]
     pub stratify_by: Option<String>,
 }
 

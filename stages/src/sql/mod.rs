@@ -26,6 +26,7 @@ pub struct SqlOptions {
     /// Columns that the query does not touch and that go along with the rows, by `id`: `image`, `features`. Of several ports
     /// those of the first one
     #[serde(default)]
+    #[schemars(extend("x-column" = "value"))]
     pub carry: Vec<String>,
 }
 

@@ -1,0 +1,82 @@
+//! Where does this name come from? Inputs, variables, templates, pipelines, included files.
+
+use std::path::PathBuf;
+
+use super::explain::reference;
+use super::place::stage_depth;
+use super::{Draft, plan};
+use crate::spec::outline::{Item, Role, cursor};
+
+/// Where a name is defined.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The file.
+    pub file: PathBuf,
+    /// Line, from 1.
+    pub line: usize,
+    /// First column of the name, from 1.
+    pub column: usize,
+    /// Characters of the name.
+    pub length: usize,
+}
+
+/// Where the name at a line and column (both from 1) is defined.
+pub fn define(draft: &Draft<'_>, line: usize, column: usize) -> Option<Target> {
+    let cursor = cursor(draft.text, line, column)?;
+    if let Some(name) = reference(&cursor) {
+        return found(draft, &["vars"], &name);
+    }
+    let item = &cursor.item;
+    if item.role == Role::Key {
+        let [first, _, matrix] = &item.path[..] else { return None };
+        return (first == "pipelines" && matrix == "matrix").then(|| found(draft, &["vars"], &item.text))?;
+    }
+    let path: Vec<&str> = item.path.iter().map(String::as_str).collect();
+    if let Some(depth) = stage_depth(&item.path) {
+        match (&path[..depth], &path[depth..]) {
+            (["pipelines", pipeline, ..], ["inputs"] | ["inputs", _]) => {
+                return stage(draft, pipeline, &item.text);
+            }
+            (_, ["use"]) => return found(draft, &["templates"], &item.text),
+            _ => {}
+        }
+    }
+    match path[..] {
+        ["default"] | ["pipelines", _, "extends"] => found(draft, &["pipelines"], &item.text),
+        ["include"] | ["include", _] => file(draft, item),
+        ["tests", _, "stage"] => {
+            let (pipeline, name) = item.text.split_once('/')?;
+            stage(draft, pipeline, name)
+        }
+        _ => None,
+    }
+}
+
+fn found(draft: &Draft<'_>, path: &[&str], name: &str) -> Option<Target> {
+    // What the file itself says counts.
+    let (file, item) = draft.keys(path).find(|(_, item)| item.text == name)?;
+    let length = item.text.chars().count();
+    Some(Target { file: file.to_owned(), line: item.line, column: item.column, length })
+}
+
+/// A stage as written in the pipeline, else in the one that it extends.
+fn stage(draft: &Draft<'_>, pipeline: &str, name: &str) -> Option<Target> {
+    let mut pipeline = pipeline.to_owned();
+    let mut seen = Vec::new();
+    while !seen.contains(&pipeline) {
+        if let Some(target) = found(draft, &["pipelines", &pipeline, "stages"], name) {
+            return Some(target);
+        }
+        let path = ["pipelines", &pipeline, "extends"];
+        let all = draft.files.iter().flat_map(|(_, items)| items);
+        let base = all.into_iter().find(|item| item.role != Role::Key && item.path == path)?.text.clone();
+        seen.push(std::mem::replace(&mut pipeline, base));
+    }
+    None
+}
+
+fn file(draft: &Draft<'_>, item: &Item) -> Option<Target> {
+    let path = plan::folder(&draft.files.first()?.0).join(&item.text);
+    let known = draft.files.iter().any(|(file, _)| *file == path);
+    known.then_some(Target { file: path, line: 1, column: 1, length: 0 })
+}

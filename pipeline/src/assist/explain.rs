@@ -1,0 +1,87 @@
+//! What does this word mean? The documentation of fields, options and kinds, and the values of variables, as Markdown.
+
+use super::Draft;
+use super::place::{Field, fields, stage_depth};
+use crate::plan::manual::manual;
+use crate::registry::Kind;
+use crate::spec::outline::{Cursor, Item, Role, cursor};
+
+/// What the word at a line and column (both from 1) means; `None` where there is nothing to say.
+pub fn explain(draft: &Draft<'_>, line: usize, column: usize) -> Option<(String, Item)> {
+    let cursor = cursor(draft.text, line, column)?;
+    let item = &cursor.item;
+    let text = match (reference(&cursor), item.role) {
+        (Some(name), _) => variable(draft, &name),
+        (None, Role::Key) => {
+            let here = fields(draft, &item.full()).into_iter();
+            here.map(|one| field(&item.text, one)).next().unwrap_or_default()
+        }
+        (None, _) => value(draft, item),
+    };
+    (!text.is_empty() && !item.text.is_empty()).then_some((text, cursor.item))
+}
+
+/// The variable of the `${vars.x}` that a place stands in.
+pub(super) fn reference(cursor: &Cursor) -> Option<String> {
+    let text: Vec<char> = cursor.item.text.chars().collect();
+    let start = (0..=cursor.before.min(text.len())).rev().find(|&at| text[at..].starts_with(&['$', '{']))?;
+    let end = text[start..].iter().position(|&c| c == '}').map_or(text.len(), |end| start + end);
+    if end < cursor.before {
+        return None;
+    }
+    let inner: String = text[start + 2..end].iter().collect();
+    inner.strip_prefix("vars.").map(str::to_owned)
+}
+
+fn value(draft: &Draft<'_>, item: &Item) -> String {
+    let stage_key = stage_depth(&item.path).and_then(|depth| item.path.get(depth));
+    if stage_key.is_some_and(|key| key == "kind") {
+        return draft.language.registry.get(&item.text).map(|found| kind(found.as_ref())).unwrap_or_default();
+    }
+    for one in fields(draft, &item.path).into_iter().flat_map(Field::alternatives) {
+        let named =
+            one.choices().is_some_and(|all| all.iter().any(|value| value.as_str() == Some(&item.text)));
+        if let (true, Some(meaning)) = (named, one.get("description").and_then(|text| text.as_str())) {
+            return format!("`{}`: {meaning}", item.text);
+        }
+    }
+    String::new()
+}
+
+/// A field or an option.
+pub(super) fn field(name: &str, field: Field<'_>) -> String {
+    format!("**{name}**: {}\n\n{}", field.facts(), field.description()).trim_end().to_owned()
+}
+
+/// The page of a kind, without its options' details.
+pub(super) fn kind(kind: &dyn Kind) -> String {
+    let page = manual(kind);
+    let mut text = format!("**{}**: {}\n\n```yaml\n{}\n```\n", page.kind, page.summary, page.example);
+    if !page.columns.is_empty() {
+        text += "\nColumns it adds\n";
+        page.columns
+            .iter()
+            .for_each(|(name, kind, meaning)| text += &format!("- `{name}`: {kind}; {meaning}\n"));
+    }
+    let options: Vec<String> =
+        page.options.iter().filter(|o| !o.name.contains('.')).map(|o| format!("`{}`", o.name)).collect();
+    if !options.is_empty() {
+        text += &format!("\nOptions: {}\n", options.join(", "));
+    }
+    text.trim_end().to_owned()
+}
+
+/// A variable with its value where that is one word.
+pub(super) fn variable(draft: &Draft<'_>, name: &str) -> String {
+    let Some((file, item)) = draft.keys(&["vars"]).find(|(_, item)| item.text == name) else {
+        return String::new();
+    };
+    let place = match draft.files.first() {
+        Some((own, _)) if own == file => format!("line {}", item.line),
+        _ => format!("`{}`, line {}", file.display(), item.line),
+    };
+    match draft.value(&["vars".to_owned()], name) {
+        Some(value) => format!("`{name}` is `{value}` ({place})"),
+        None => format!("`{name}` ({place})"),
+    }
+}

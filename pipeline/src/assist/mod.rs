@@ -1,0 +1,163 @@
+//! What does somebody need who is typing a pipeline file? What can stand at a place, what a word means, where it comes from.
+//!
+//! Works on texts as they are typed, broken or not: on the words of the file and of those that it includes, on the JSON
+//! Schema, and on the [`Spec`] of the last text that could be read. Nothing that a file names is executed, and nothing is
+//! read but the pipeline files themselves and what planning looks at.
+
+mod complete;
+mod define;
+mod explain;
+mod place;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use arrow::datatypes::SchemaRef;
+use serde_json::Value as Json;
+
+pub use self::complete::{Suggestion, What, complete};
+pub use self::define::{Target, define};
+pub use self::explain::explain;
+use crate::plan;
+use crate::registry::Registry;
+use crate::spec::Spec;
+use crate::spec::outline::{Item, Role, outline};
+
+/// Most files that are looked at beside the one that is typed.
+const MOST: usize = 200;
+
+/// What is known of the language, whatever the file.
+pub struct Language<'a> {
+    registry: &'a Registry,
+    file: Json,
+    kinds: HashMap<&'static str, Json>,
+}
+
+impl<'a> Language<'a> {
+    /// The language with the kinds of a registry.
+    pub fn new(registry: &'a Registry) -> Self {
+        let kinds = registry.kinds().map(|kind| (kind.about().kind, kind.schema())).collect();
+        Language { registry, file: plan::schema::json_schema(registry), kinds }
+    }
+}
+
+/// A file that is being typed.
+pub struct Draft<'a> {
+    language: &'a Language<'a>,
+    text: &'a str,
+    /// The file and those that it includes, each with its words; the file itself first.
+    files: Vec<(PathBuf, Vec<Item>)>,
+    spec: Option<&'a Spec>,
+}
+
+impl<'a> Draft<'a> {
+    /// A text with what it includes, read with `read`; `spec` is the last that could be read of it.
+    pub fn new(
+        language: &'a Language<'a>,
+        path: &Path,
+        text: &'a str,
+        read: &dyn Fn(&Path) -> Option<String>,
+        spec: Option<&'a Spec>,
+    ) -> Self {
+        let mut files = vec![(path.to_owned(), outline(text))];
+        let mut next = 0;
+        while next < files.len() && files.len() < MOST {
+            let folder = plan::folder(&files[next].0).to_owned();
+            let named = |item: &Item| {
+                let value = item.role != Role::Key && item.path.first().is_some_and(|key| key == "include");
+                (value && !item.text.is_empty()).then(|| folder.join(&item.text))
+            };
+            let paths: Vec<PathBuf> = files[next].1.iter().filter_map(named).collect();
+            for path in paths {
+                if !files.iter().any(|(known, _)| *known == path)
+                    && let Some(text) = read(&path)
+                {
+                    files.push((path, outline(&text)));
+                }
+            }
+            next += 1;
+        }
+        Draft { language, text, files, spec }
+    }
+
+    fn own(&self) -> &[Item] {
+        self.files.first().map_or(&[], |(_, items)| items)
+    }
+
+    /// The keys of the map at a path, over all files.
+    fn keys<'b>(&'b self, path: &'b [&str]) -> impl Iterator<Item = (&'b Path, &'b Item)> {
+        let all =
+            self.files.iter().flat_map(|(file, items)| items.iter().map(move |item| (file.as_path(), item)));
+        all.filter(move |(_, item)| item.role == Role::Key && item.path == path)
+    }
+
+    /// The value at a path of the file itself.
+    fn value(&self, path: &[String], key: &str) -> Option<&str> {
+        let is = |item: &&Item| {
+            item.role != Role::Key
+                && item.path.last().is_some_and(|last| last == key)
+                && item.path[..item.path.len() - 1] == *path
+        };
+        self.own().iter().find(is).map(|item| item.text.as_str()).filter(|text| !text.is_empty())
+    }
+
+    /// The kind of the stage at a path: as written, of its template, or as taken over.
+    fn kind(&self, stage: &[String]) -> Option<String> {
+        if let Some(kind) = self.value(stage, "kind") {
+            return Some(kind.to_owned());
+        }
+        if let Some(template) = self.value(stage, "use") {
+            let path = ["templates", template, "kind"];
+            let all = self.files.iter().flat_map(|(_, items)| items);
+            return all.into_iter().find(|i| i.role != Role::Key && i.path == path).map(|i| i.text.clone());
+        }
+        let [_, pipeline, _, name] = stage else { return None };
+        let stages = self.spec?.pipeline(pipeline)?.stages();
+        Some(stages.iter().find(|known| known.name.text == *name)?.kind.as_ref()?.text.clone())
+    }
+
+    /// The stages of a pipeline in order: as written, then those taken over.
+    fn stages(&self, pipeline: &str) -> Vec<String> {
+        let path = ["pipelines", pipeline, "stages"];
+        let mut names: Vec<String> = self.keys(&path).map(|(_, item)| item.text.clone()).collect();
+        let taken = self.spec.and_then(|spec| spec.pipeline(pipeline)).into_iter().flat_map(|p| p.stages());
+        for stage in taken {
+            if !names.contains(&stage.name.text) {
+                names.push(stage.name.text.clone());
+            }
+        }
+        names
+    }
+
+    /// The columns that arrive at the stage at a path, with their types.
+    fn columns(&self, stage: &[String]) -> Vec<(String, String)> {
+        let [first, name, ..] = stage else { return Vec::new() };
+        if first == "tests" {
+            return self.given(name).into_iter().map(|column| (column, String::new())).collect();
+        }
+        let schema = self.arriving(name, stage.last().map_or("", String::as_str));
+        let fields = schema.iter().flat_map(|schema| schema.fields().iter());
+        fields.map(|field| (field.name().clone(), plan::type_words(field.data_type()))).collect()
+    }
+
+    fn arriving(&self, pipeline: &str, stage: &str) -> Option<SchemaRef> {
+        let base = plan::folder(&self.files.first()?.0);
+        plan::arriving(self.spec?, pipeline, stage, self.language.registry, base)
+    }
+
+    /// The columns that a test gives.
+    fn given(&self, test: &str) -> Vec<String> {
+        let in_row = |item: &&Item| {
+            item.role == Role::Key
+                && item.path.len() == 4
+                && item.path[..3].iter().map(String::as_str).eq(["tests", test, "given"])
+        };
+        let mut columns: Vec<String> = Vec::new();
+        for item in self.own().iter().filter(in_row) {
+            if !columns.contains(&item.text) {
+                columns.push(item.text.clone());
+            }
+        }
+        columns
+    }
+}
