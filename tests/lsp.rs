@@ -182,7 +182,7 @@ fn problems_stand_at_their_words_and_go_when_they_are_mended() {
     assert_eq!(
         shown,
         [
-            "5:70-75 `faces` has no option `cuont`\nhint: did you mean `count`?",
+            "5:71-76 `faces` has no option `cuont`\nhint: did you mean `count`?",
             "6:19-25 `few` is of kind `smaple`, which does not exist\nhint: did you mean `sample`?",
         ]
     );
@@ -227,7 +227,7 @@ fn what_can_stand_at_a_place_is_offered_in_broken_text_too() {
     let found = editor.at("textDocument/completion", &stage(" { kind: sample, config: { cou|"));
     let item = &found["items"][0];
     assert_eq!(item["textEdit"]["newText"], "count: ");
-    assert_eq!(item["detail"], "a whole number, at least 1 or nothing; in rows");
+    assert_eq!(item["detail"], "a whole number or nothing, at least 1; in rows");
     assert!(item["documentation"]["value"].as_str().unwrap().contains("Number of rows to keep"), "{item}");
     assert_eq!(editor.leave(), 0);
 }

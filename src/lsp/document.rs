@@ -12,7 +12,7 @@ pub struct Document {
     pub path: PathBuf,
     /// Its text.
     pub text: String,
-    /// What could be read of it last.
+    /// The last that could be read of it.
     pub spec: Option<Spec>,
 }
 
@@ -72,7 +72,7 @@ pub fn path_of(uri: &str) -> PathBuf {
         bytes.push(byte);
     }
     let path = String::from_utf8_lossy(&bytes).into_owned();
-    let drive = path.as_bytes().get(2) == Some(&b':');
+    let drive = path.starts_with('/') && path.as_bytes().get(2) == Some(&b':');
     PathBuf::from(if drive { &path[1..] } else { &path[..] })
 }
 

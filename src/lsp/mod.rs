@@ -14,9 +14,10 @@ use std::path::Path;
 use std::sync::mpsc::channel;
 use std::thread;
 
-use affectflow_pipeline::Registry;
 use affectflow_pipeline::assist::{Draft, Language, What, complete, define, explain};
-use affectflow_pipeline::spec::{World, parse_in};
+use affectflow_pipeline::spec::outline::closed;
+use affectflow_pipeline::spec::{Spec, World, parse_in};
+use affectflow_pipeline::{Problem, Registry};
 use serde_json::{Value, json};
 
 use self::document::{Document, path_of, uri_of};
@@ -146,8 +147,10 @@ impl<W: Write> Server<'_, W> {
         };
         let Some(document) = self.documents.get(uri) else { return self.answer(id, Value::Null) };
         let read = |path: &Path| self.text(path);
-        let draft = Draft::new(self.language, &document.path, &document.text, &read, document.spec.as_ref());
         let (line, column) = document.place(line, character);
+        let spec = self.spec(document, line);
+        let spec = spec.as_ref().or(document.spec.as_ref());
+        let draft = Draft::new(self.language, &document.path, &document.text, &read, spec);
         let found = look(&draft, document, line, column);
         self.answer(id, found)
     }
@@ -183,6 +186,22 @@ impl<W: Write> Server<'_, W> {
         open.map(|document| document.text.clone()).or_else(|| std::fs::read_to_string(path).ok())
     }
 
+    /// Reads a text as that of a document; what it includes comes from the editor where it is open there.
+    fn read(&self, document: &Document, text: &str) -> (Option<Spec>, Vec<Problem>) {
+        let read = |path: &Path| match self.documents.values().find(|other| other.path == path) {
+            Some(open) => Ok(open.text.clone().into_bytes()),
+            None => std::fs::read(path),
+        };
+        let world = World { env: &|name| std::env::var(name).ok(), read: &read };
+        parse_in(text, &document.path.display().to_string(), &[], &world)
+    }
+
+    /// What a document says, as it is or with what is open in a line closed; `None` where neither can be read.
+    fn spec(&self, document: &Document, line: usize) -> Option<Spec> {
+        let known = |text: &str| self.read(document, text).0.filter(|spec| !spec.pipelines.is_empty());
+        known(&document.text).or_else(|| closed(&document.text, line).iter().find_map(|text| known(text)))
+    }
+
     /// Looks for problems in all that is open and tells them, with an empty list where there were some before.
     fn check(&mut self) -> Result<(), Failure> {
         if !std::mem::take(&mut self.changed) {
@@ -191,13 +210,7 @@ impl<W: Write> Server<'_, W> {
         let mut files: BTreeMap<String, Vec<Value>> = BTreeMap::new();
         let mut specs = Vec::new();
         for (uri, document) in &self.documents {
-            let read = |path: &Path| match self.documents.values().find(|other| other.path == path) {
-                Some(open) => Ok(open.text.clone().into_bytes()),
-                None => std::fs::read(path),
-            };
-            let world = World { env: &|name| std::env::var(name).ok(), read: &read };
-            let file = document.path.display().to_string();
-            let (spec, found) = parse_in(&document.text, &file, &[], &world);
+            let (spec, found) = self.read(document, &document.text);
             let found = problems::all(spec.as_ref(), found, self.registry, document);
             files.entry(uri.clone()).or_default();
             for (file, told) in problems::told(&found, document, &|path| self.text(path)) {

@@ -153,11 +153,6 @@ fn values(draft: &Draft<'_>, list: &mut List<'_>) {
         ["default"] | ["pipelines", _, "extends"] => {
             list.names(draft.keys(&["pipelines"]).map(|(_, item)| item.text.clone()), "pipeline");
         }
-        ["tests", _, "stage"] => {
-            let pipelines = draft.keys(&["pipelines"]).map(|(_, item)| item.text.clone());
-            let all = pipelines.flat_map(|p| draft.stages(&p).into_iter().map(move |s| format!("{p}/{s}")));
-            list.names(all.collect::<Vec<_>>(), "stage");
-        }
         _ => {}
     }
     let mut here = fields(draft, path);

@@ -44,10 +44,6 @@ pub fn define(draft: &Draft<'_>, line: usize, column: usize) -> Option<Target> {
     match path[..] {
         ["default"] | ["pipelines", _, "extends"] => found(draft, &["pipelines"], &item.text),
         ["include"] | ["include", _] => file(draft, item),
-        ["tests", _, "stage"] => {
-            let (pipeline, name) = item.text.split_once('/')?;
-            stage(draft, pipeline, name)
-        }
         _ => None,
     }
 }

@@ -131,11 +131,8 @@ impl<'a> Draft<'a> {
 
     /// The columns that arrive at the stage at a path, with their types.
     fn columns(&self, stage: &[String]) -> Vec<(String, String)> {
-        let [first, name, ..] = stage else { return Vec::new() };
-        if first == "tests" {
-            return self.given(name).into_iter().map(|column| (column, String::new())).collect();
-        }
-        let schema = self.arriving(name, stage.last().map_or("", String::as_str));
+        let [first, pipeline, _, name] = stage else { return Vec::new() };
+        let schema = if first == "pipelines" { self.arriving(pipeline, name) } else { None };
         let fields = schema.iter().flat_map(|schema| schema.fields().iter());
         fields.map(|field| (field.name().clone(), plan::type_words(field.data_type()))).collect()
     }
@@ -143,21 +140,5 @@ impl<'a> Draft<'a> {
     fn arriving(&self, pipeline: &str, stage: &str) -> Option<SchemaRef> {
         let base = plan::folder(&self.files.first()?.0);
         plan::arriving(self.spec?, pipeline, stage, self.language.registry, base)
-    }
-
-    /// The columns that a test gives.
-    fn given(&self, test: &str) -> Vec<String> {
-        let in_row = |item: &&Item| {
-            item.role == Role::Key
-                && item.path.len() == 4
-                && item.path[..3].iter().map(String::as_str).eq(["tests", test, "given"])
-        };
-        let mut columns: Vec<String> = Vec::new();
-        for item in self.own().iter().filter(in_row) {
-            if !columns.contains(&item.text) {
-                columns.push(item.text.clone());
-            }
-        }
-        columns
     }
 }

@@ -22,7 +22,6 @@ pub(super) fn stage_depth(path: &[String]) -> Option<usize> {
     let depth = match path.first().map(String::as_str)? {
         "pipelines" if path.get(2).is_some_and(|key| key == "stages") => 4,
         "templates" => 2,
-        "tests" if path.get(2).is_some_and(|key| key == "stage") => 3,
         _ => return None,
     };
     (path.len() >= depth).then_some(depth)
@@ -65,6 +64,10 @@ fn step<'a>(shape: Shape<'a>, key: &str) -> Option<Field<'a>> {
 impl<'a> Field<'a> {
     /// What it may be, without references to variables.
     pub(super) fn alternatives(self) -> Vec<Shape<'a>> {
+        // The root says beside its fields which of them must be there.
+        if self.shape.get("properties").is_some() {
+            return vec![self.shape];
+        }
         let mut all = self.shape.alternatives();
         all.retain(|one| one.get("pattern").is_none_or(|pattern| pattern != REFERENCE));
         all

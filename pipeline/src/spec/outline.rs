@@ -75,6 +75,22 @@ pub fn cursor(text: &str, line: usize, column: usize) -> Option<Cursor> {
     Some(Cursor { item, before })
 }
 
+/// The text with the brackets closed that are open at the end of a line, without and with a quote before them: what might
+/// be meant while that line is being typed.
+pub fn closed(text: &str, line: usize) -> Vec<String> {
+    let all = lines(text);
+    let Some(typed) = line.checked_sub(1).and_then(|at| all.get(at)) else { return Vec::new() };
+    let mut reader = Reader::default();
+    all.iter().take(line).enumerate().for_each(|(at, line)| reader.line(at + 1, line));
+    let brackets: String = reader.flows.iter().rev().map(|flow| if flow.map { '}' } else { ']' }).collect();
+    let with = |quote: &str| {
+        let mended = format!("{typed}{quote} {brackets}");
+        let rows = all.iter().enumerate().map(|(at, row)| if at + 1 == line { mended.as_str() } else { row });
+        rows.collect::<Vec<_>>().join("\n")
+    };
+    ["", "\"", "'"].map(with).into()
+}
+
 /// The lines of a text, however they end; one more than there are ends.
 pub fn lines(text: &str) -> Vec<&str> {
     text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect()
@@ -391,6 +407,14 @@ mod tests {
         check("a: { b: [1\nc:\n  d: |\n", "c.d", Role::Value, "");
         assert_eq!(at("a: b # |\n"), None);
         assert_eq!(at("a: >\n  some | text\n"), None);
+    }
+
+    #[test]
+    fn brackets_are_closed_where_they_are_open() {
+        assert_eq!(closed("a: [1, { b: 2\nc: 3", 1)[0], "a: [1, { b: 2 }]\nc: 3");
+        assert_eq!(closed("a: { b: \"c", 1)[1], "a: { b: \"c\" }");
+        assert_eq!(closed("a: { b: [1] }\nc: {", 1)[0], "a: { b: [1] } \nc: {");
+        assert!(closed("a", 5).is_empty());
     }
 
     #[test]
