@@ -265,7 +265,17 @@ fn bash_completes_names_of_the_file() {
     );
     assert_eq!(
         found,
-        ["small", "fork", "portraits perceive", "", "small/adapt", "embed evaluate export", "graph", "", "last"]
+        [
+            "small",
+            "fork",
+            "portraits perceive",
+            "",
+            "small/adapt",
+            "embed evaluate export",
+            "graph",
+            "",
+            "last"
+        ]
     );
     assert!(!project.path(".affectflow").exists());
     for (shell, word) in [
