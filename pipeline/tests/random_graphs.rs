@@ -174,7 +174,7 @@ impl World {
             options.force, options.retry_quarantined
         ));
         let wrong = |told: &[String], what: String| format!("{}\n{what}\n{}", told.join("\n"), graph.text());
-        let forecast = self.forecast(&options);
+        let forecast = self.forecast(&options).map_err(|what| wrong(&self.told, what))?;
         if let Some(computations) = fuse {
             self.project.ledger.stop_after(computations, options.interrupt.clone());
         }
@@ -197,14 +197,15 @@ impl World {
     }
 
     /// Whether a forecast says that there is something to compute.
-    fn forecast(&self, options: &Options) -> bool {
+    fn forecast(&self, options: &Options) -> Result<bool, String> {
         let file = self.project.folder.join("pipelines.yaml");
         let registry = registry(&self.project.ledger);
         let (_, plan) = plan::open(&file, None, &[], &registry, None).unwrap_or_else(|p| panic!("{p:?}"));
         let state = State::open(&self.project.folder.join("state"));
-        let (forecasts, damage) = predict::predict(&plan, &registry, &state, options).unwrap();
+        let (forecasts, damage) = predict::predict(&plan, &registry, &state, options)
+            .map_err(|error| format!("cannot be forecast: {error}"))?;
         assert_eq!(damage, Vec::new());
-        forecasts.iter().any(|forecast| forecast.compute > 0)
+        Ok(forecasts.iter().any(|forecast| forecast.compute > 0))
     }
 }
 

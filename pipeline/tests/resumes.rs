@@ -319,3 +319,15 @@ fn a_subset_that_cannot_choose_yet_gives_an_upper_bound() {
     let why = bench.why(&rows("value"), "keep", None);
     assert_eq!((why.leaving, why.leaving_at_most), (3, true));
 }
+
+#[test]
+fn a_table_that_no_row_reaches_awaits_none() {
+    let rows = [
+        ("in", "rows", json!({ "rows": ["a=drop"] }), vec![]),
+        ("up", "upper", json!({ "from": "value", "to": "big" }), vec![0]),
+        ("keep", "keep", json!({}), vec![1]),
+        ("count", "count", json!({ "of": "big" }), vec![2]),
+    ];
+    let forecast = &Bench::new().forecast(&rows)[3];
+    assert_eq!((forecast.rows, forecast.compute, forecast.unknown), (0, 1, 0));
+}

@@ -517,6 +517,29 @@ fn checkpoints_stay_while_the_newest_run_did_not_come_to_its_end() {
 }
 
 #[test]
+fn verify_follows_the_names_in_the_record_of_a_table_and_a_repair_leaves_nothing_to_find() {
+    let check = |at: &Path| verify(&state(at).cache, &AtomicBool::new(false), |_, _| {}).unwrap().damage;
+    for sidecar_too in [true, false] {
+        let folder = tempfile::tempdir().unwrap();
+        let (at, log) = (folder.path(), Arc::new(Log::default()));
+        let record = go(at, &log, &stages("a", 4));
+        let rows = exported(at, &record, "count");
+        for path in files(&at.join("cache/v1/rows").join(stored(&record, "count"))).into_keys() {
+            if sidecar_too || path.extension().is_some_and(|end| end == "parquet") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        if sidecar_too {
+            let found = check(at);
+            assert!(found[0].what.contains("which it names, is gone"), "{found:?}");
+        }
+        let record = go(at, &log, &stages("a", 4));
+        assert_eq!(exported(at, &record, "count"), rows);
+        assert!(check(at).is_empty());
+    }
+}
+
+#[test]
 fn files_that_dead_writers_left_go_after_a_while() {
     let folder = tempfile::tempdir().unwrap();
     let (at, log) = (folder.path(), Arc::new(Log::default()));

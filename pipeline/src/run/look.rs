@@ -78,13 +78,15 @@ impl Look<'_> {
         let input = self.input(before);
         let (artifacts, lacking) = self.artifacts(before);
         let identity = identity::of(self.stage, &artifacts, self.options.device, &self.state.files)?;
-        let (found, output) = match &self.stage.planned.work {
+        let (found, mut output) = match &self.stage.planned.work {
             _ if !lacking.is_empty() => (Found::Waiting, self.to_come(&input)),
             Work::Source(work) => self.source(work.as_ref())?,
             Work::Map(_) => self.map(identity.digest, &input)?,
             Work::Subset(work) => self.subset(work.as_ref(), &input)?,
             Work::Table(_) => self.table(identity.digest, &input)?,
         };
+        // Without rows there is nothing to await, even in a column that is awaited.
+        output.batches.retain(|batch| !batch.is_empty());
         let Input { batches: input, unknown, at_most, .. } = input;
         Ok(Looked { input, unknown, at_most, identity, lacking, found, output })
     }
@@ -195,7 +197,6 @@ impl Look<'_> {
             batches.push(self.lacking(&rows(RowState::pending)?));
             all.push(keys.into_iter().zip(states).collect());
         }
-        batches.retain(|batch| !batch.is_empty());
         let output = Output { batches, at_most: input.at_most, artifacts: None };
         Ok((Found::Map(MapFound { entries, rows: all }), output))
     }

@@ -280,6 +280,18 @@ mod tests {
     }
 
     #[test]
+    fn what_could_not_be_read_is_tried_again_until_it_fails_otherwise() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = Digest::of(b"row");
+        for (passing, again) in [(Some(Passing::Unread), true), (None, false)] {
+            let quarantine = open(folder.path());
+            quarantine.add(key, "a", "no such file", 1, false, passing);
+            quarantine.commit().unwrap();
+            assert_eq!(open(folder.path()).get(&key).unwrap().may_pass(&Tries::default()), again);
+        }
+    }
+
+    #[test]
     fn what_took_too_long_is_tried_again_with_more_time_and_old_lines_are_read() {
         let tries = |limit: Option<u64>, retries| Tries {
             limit: limit.map(std::time::Duration::from_millis),

@@ -53,7 +53,7 @@ pub struct Edge {
     pub to: usize,
     /// Artifacts, not rows.
     pub artifact: bool,
-    /// Names of the artifacts; nothing for rows.
+    /// Names of the artifacts, or of the port that rows come in by; nothing for those of a list.
     pub label: String,
 }
 

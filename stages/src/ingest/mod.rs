@@ -6,7 +6,7 @@ mod labels;
 mod manifest;
 mod options;
 mod rows;
-mod splits;
+pub(crate) mod splits;
 mod synthetic;
 mod twemoji;
 

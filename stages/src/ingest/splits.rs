@@ -40,6 +40,11 @@ impl Fractions {
     }
 }
 
+/// Whether these are shares of a whole.
+pub(crate) fn add_up(shares: [f64; 3]) -> bool {
+    shares.iter().all(|share| (0.0..=1.0).contains(share)) && (shares.iter().sum::<f64>() - 1.0).abs() <= 1e-6
+}
+
 /// Chooses splits.
 pub(super) struct Splits {
     fixed: Option<Split>,
@@ -49,16 +54,13 @@ pub(super) struct Splits {
 
 impl Splits {
     pub(super) fn new(options: &IngestOptions) -> Result<Self, Problem> {
-        if let Some(Fractions { train, val, test }) = options.fractions {
-            let shares = [train, val, test];
-            if shares.iter().any(|share| !(0.0..=1.0).contains(share))
-                || (shares.iter().sum::<f64>() - 1.0).abs() > 1e-6
-            {
-                let problem = Problem::new(format!("`fractions` {train}, {val}, {test} do not add up to 1"));
-                return Err(problem
-                    .option("fractions")
-                    .hint("for example `fractions: {train: 0.7, val: 0.15, test: 0.15}`"));
-            }
+        if let Some(Fractions { train, val, test }) = options.fractions
+            && !add_up([train, val, test])
+        {
+            let problem = Problem::new(format!("`fractions` {train}, {val}, {test} do not add up to 1"));
+            return Err(problem
+                .option("fractions")
+                .hint("for example `fractions: {train: 0.7, val: 0.15, test: 0.15}`"));
         }
         let fixed = options.split.fixed();
         Ok(Splits { fixed, fractions: options.fractions, seed: options.seed })

@@ -11,6 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::columns;
+use crate::ingest::splits::add_up;
 use crate::sample::comparable;
 
 /// Options of `split`.
@@ -64,8 +65,8 @@ impl Stage for Split {
 
     fn plan(&self, options: SplitOptions, inputs: &Inputs) -> Result<Planned, Problem> {
         let shares = [options.train, options.val, options.test];
-        let sum: f64 = shares.iter().sum();
-        if shares.iter().any(|share| !(0.0..=1.0).contains(share)) || (sum - 1.0).abs() > 1e-6 {
+        if !add_up(shares) {
+            let sum: f64 = shares.iter().sum();
             let problem = Problem::new(format!("`train`, `val` and `test` add up to {sum}, not to 1"));
             return Err(problem.option("train").hint("for example `train: 0.8`, `val: 0.1`, `test: 0.1`"));
         }
