@@ -1,12 +1,14 @@
 //! Which kinds of stage are there? One explicit list, filled by the program; nothing registers itself.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde_json::Value;
 
 use crate::error::Problem;
+use crate::spec::{PluginSpec, Spec};
 use crate::stage::{About, Inputs, Planned, Stage};
 
 /// A kind with its option type erased. Every [`Stage`] is one; a plugin host may implement it directly.
@@ -55,11 +57,19 @@ pub trait Link: Send + Sync {
     fn read(&self, uri: &str) -> Result<Bytes, String>;
 }
 
+/// Knows the kinds of the plugins that a file names. Asking it runs nothing of a plugin that is not trusted.
+pub trait Plugins: Send + Sync {
+    /// The kinds of one plugin; relative paths start from `base`.
+    fn kinds(&self, plugin: &PluginSpec, base: &Path) -> Result<Vec<Arc<dyn Kind>>, Problem>;
+}
+
 /// The registered kinds and links.
 #[derive(Clone, Default)]
 pub struct Registry {
     kinds: BTreeMap<&'static str, Arc<dyn Kind>>,
     links: BTreeMap<&'static str, Arc<dyn Link>>,
+    plugins: Option<Arc<dyn Plugins>>,
+    incomplete: bool,
 }
 
 impl Registry {
@@ -80,6 +90,44 @@ impl Registry {
     pub fn link(&mut self, link: impl Link + 'static) -> &mut Self {
         self.links.insert(link.scheme(), Arc::new(link));
         self
+    }
+
+    /// Lets files name plugins.
+    pub fn host(&mut self, plugins: impl Plugins + 'static) -> &mut Self {
+        self.plugins = Some(Arc::new(plugins));
+        self
+    }
+
+    /// With the kinds of the plugins that a file names, and what is wrong with those.
+    pub fn with_plugins(&self, spec: &Spec, base: &Path) -> (Registry, Vec<Problem>) {
+        let mut registry = self.clone();
+        let mut problems = Vec::new();
+        for plugin in &spec.plugins {
+            if let Err(problem) = registry.load(plugin, base) {
+                problems.push(problem.at(plugin.span.clone()));
+            }
+        }
+        registry.incomplete = !problems.is_empty();
+        (registry, problems)
+    }
+
+    fn load(&mut self, plugin: &PluginSpec, base: &Path) -> Result<(), Problem> {
+        let no_host = || Problem::new("this program loads no plugins").hint("remove the entry");
+        let host = self.plugins.clone().ok_or_else(no_host)?;
+        for kind in host.kinds(plugin, base)? {
+            let name = kind.about().kind;
+            if self.kinds.contains_key(name) {
+                let message = format!("the plugin brings a kind `{name}`, and there is one already");
+                return Err(Problem::new(message).hint("rename it in the plugin, or remove one of the two"));
+            }
+            self.kinds.insert(name, kind);
+        }
+        Ok(())
+    }
+
+    /// Whether kinds may be missing, since a plugin could not be asked.
+    pub fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     /// The kind of that name.

@@ -178,9 +178,11 @@ pub fn check_read(
 
 /// Every problem of the pipelines of a file already read.
 pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem> {
-    let place = resolve::Place { registry, base, file: &spec.file };
+    let (registry, mut problems) = registry.with_plugins(spec, base);
+    let place = resolve::Place { registry: &registry, base, file: &spec.file };
     let plans = spec.pipelines.iter().map(|pipeline| resolve::variants(pipeline, place, None));
-    spec::in_order(plans.filter_map(Result::err).flatten().collect())
+    problems.extend(plans.filter_map(Result::err).flatten());
+    spec::in_order(problems)
 }
 
 /// The folder of a pipeline file.

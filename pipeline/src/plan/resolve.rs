@@ -54,13 +54,13 @@ pub fn plans(
         return Err(Vec::new());
     }
     let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
-    let mut problems: Vec<Problem> = Vec::new();
+    let (registry, mut problems) = registry.with_plugins(spec, base);
     let names = || chosen.stages().iter().map(|stage| stage.name.text.as_str());
     for (stage, span) in spec.sets.iter().filter(|(name, _)| !names().any(|known| known == *name)) {
         let message = format!("pipeline `{}` has no stage `{stage}`", chosen.name.text);
         problems.push(Problem::new(message).at(span.clone()).hint(suggest(stage, "stages", names())));
     }
-    let place = Place { registry, base, file: &spec.file };
+    let place = Place { registry: &registry, base, file: &spec.file };
     let mut plans = Vec::with_capacity(chosen.variants.len());
     match variants(chosen, place, until) {
         Ok(found) if problems.is_empty() => plans.extend(found),
@@ -501,11 +501,14 @@ fn read_kinds<'a>(
             continue;
         };
         let Some(kind) = registry.get(&name.text) else {
+            kinds.push(None);
+            if registry.is_incomplete() {
+                continue;
+            }
             let names = registry.kinds().map(|kind| kind.about().kind).collect::<Vec<_>>();
             let message = format!("`{}` is of kind `{}`, which does not exist", stage.name.text, name.text);
             problems
                 .push(Problem::new(message).at(name.span.clone()).hint(suggest(&name.text, "kinds", names)));
-            kinds.push(None);
             continue;
         };
         let of = known.entry(&name.text).or_insert_with(|| KindOf {

@@ -60,6 +60,8 @@ pub struct Context {
     pub(crate) files: Arc<FileMemo>,
     /// When the work should have ended, and how long it may take.
     pub(crate) deadline: Option<(Instant, Duration)>,
+    /// How long one call of a map, or a table, may take.
+    pub(crate) limit: Option<Duration>,
     pub(crate) checkpoints: Arc<Checkpoints>,
 }
 
@@ -74,6 +76,7 @@ impl Context {
             observer: Arc::new(Silent),
             files: Arc::new(FileMemo::default()),
             deadline: None,
+            limit: None,
             checkpoints: Arc::default(),
         }
     }
@@ -101,6 +104,17 @@ impl Context {
     /// The device to compute on.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// How long one call of a map, or a table, may take: its `time_limit`. The engine leaves work behind that exceeds it; work
+    /// that something outside does for it has to be ended by whoever asked for it.
+    pub fn time_limit(&self) -> Option<Duration> {
+        self.limit
+    }
+
+    /// The same, for calls that may take so long.
+    pub fn time_limited(self, limit: Option<Duration>) -> Self {
+        Context { limit, ..self }
     }
 
     /// An artifact named in [`Planned::needs`](crate::Planned::needs).

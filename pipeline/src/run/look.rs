@@ -151,6 +151,7 @@ impl Look<'_> {
             files: self.state.files.clone(),
             checkpoints: Arc::default(),
             deadline: None,
+            limit: None,
         };
         let mut batches = Vec::new();
         let mut failures = Failures::default();

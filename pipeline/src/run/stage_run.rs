@@ -195,6 +195,7 @@ impl<'a> StageRun<'a> {
             observer: shared.observer.clone(),
             files: shared.state.files.clone(),
             deadline: None,
+            limit: stage.tries.limit,
             checkpoints: Arc::default(),
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));

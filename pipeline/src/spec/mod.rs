@@ -10,6 +10,7 @@ mod include;
 mod matrix;
 pub mod node;
 pub mod outline;
+mod plugins;
 mod read;
 mod reuse;
 mod set;
@@ -23,6 +24,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
 pub use node::{Entry, Node, Value};
+pub use plugins::{Origin, PluginSpec};
 
 use crate::error::{Note, Problem, Span};
 use crate::plan::OnError;
@@ -39,6 +41,8 @@ pub struct Spec {
     pub default: Option<Name>,
     /// The variables, a map.
     pub vars: Node,
+    /// The plugins.
+    pub plugins: Vec<PluginSpec>,
     /// The pipelines in the order written.
     pub pipelines: Vec<PipelineSpec>,
     /// Bytes that the cache may hold.

@@ -118,7 +118,7 @@ pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -
     }
     let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
     reader.version(root);
-    reader.plugins(root);
+    let plugins = super::plugins::read(root, reader.problems);
     let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::empty(root.span.clone()));
     let max_size = reader.max_size(root);
     let pipelines = reader.pipelines(root, misspelt, &whole);
@@ -134,7 +134,7 @@ pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -
         );
     }
     let Whole { file, included, sets, .. } = whole;
-    Some(Spec { file: file.to_owned(), included, default, vars, pipelines, max_size, sets })
+    Some(Spec { file: file.to_owned(), included, default, vars, plugins, pipelines, max_size, sets })
 }
 
 struct Reader<'a> {
@@ -187,19 +187,6 @@ impl Reader<'_> {
             Some(node) => {
                 self.report(&node.span, format!("`version` must be the number `1`, not {node}"), hint)
             }
-        }
-    }
-
-    fn plugins(&mut self, root: &Node) {
-        let Some(node) = root.get("plugins") else { return };
-        match &node.value {
-            Value::Null => {}
-            Value::Seq(items) => items.iter().for_each(|item| self.later(&item.span, "a plugin")),
-            _ => self.report(
-                &node.span,
-                format!("`plugins` must be a list, not {node}"),
-                "write `plugins: []`",
-            ),
         }
     }
 

@@ -1,0 +1,228 @@
+//! Which kinds do the plugins of a file bring? What is approved is known without running anything; what is not is named, with
+//! how to approve it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use affectflow_pipeline::registry::{Kind, Plugins};
+use affectflow_pipeline::spec::{Origin, PluginSpec};
+use affectflow_pipeline::stage::Dependency;
+use affectflow_pipeline::{Digest, Problem, StageError, StageResult};
+use affectflow_pipeline::run::context::Context;
+
+use crate::kind::PluginKind;
+use crate::library::Library;
+use crate::process::{Limits, Process, Program, Way, greet};
+use crate::transport::{Opening, Session, Transport};
+use crate::trust::{Approved, Home, Seen};
+
+/// Loads plugins.
+pub struct Host {
+    home: Home,
+    trusting: AtomicBool,
+    /// Kinds by the plugin and what is approved of it: asked again and again by an editor, made once.
+    loaded: Mutex<HashMap<String, Vec<Arc<dyn Kind>>>>,
+}
+
+impl Host {
+    /// One that runs what is approved there.
+    pub fn new(home: Home) -> Self {
+        Host { home, trusting: AtomicBool::new(false), loaded: Mutex::default() }
+    }
+
+    /// One that approves every plugin that it meets.
+    pub fn trusting(home: Home) -> Self {
+        Host { trusting: AtomicBool::new(true), ..Host::new(home) }
+    }
+
+    /// Asks a plugin what it brings, which runs it, and approves it as it is.
+    pub fn approve(&self, plugin: &PluginSpec, base: &Path) -> Result<Approved, Problem> {
+        let place = Place::of(plugin, base)?;
+        let approved = place.ask().map_err(|what| place.problem(&what))?;
+        let kept = self.home.approve(approved.clone());
+        kept.map_err(|error| place.problem(&format!("its approval cannot be kept: {error}")))?;
+        Ok(approved)
+    }
+
+    /// What is approved of a plugin as it is now; `None` where nothing is.
+    pub fn approved(&self, plugin: &PluginSpec, base: &Path) -> Result<Option<Approved>, Problem> {
+        Ok(self.known(&Place::of(plugin, base)?).0)
+    }
+
+    /// What is approved of a plugin as it is now, or the file by which it differs from what was.
+    fn known(&self, place: &Place) -> (Option<Approved>, Option<String>) {
+        let all = self.home.approved(&place.from);
+        let mut changed = None;
+        for approved in all {
+            match approved.files.iter().find(|file| !file.is_same()) {
+                None => return (Some(approved), None),
+                Some(file) => drop(changed.get_or_insert_with(|| file.name.clone())),
+            }
+        }
+        (None, changed)
+    }
+}
+
+impl Plugins for Host {
+    fn kinds(&self, plugin: &PluginSpec, base: &Path) -> Result<Vec<Arc<dyn Kind>>, Problem> {
+        let place = Place::of(plugin, base)?;
+        let approved = match self.known(&place) {
+            (Some(approved), _) => approved,
+            (None, _) if self.trusting.load(Ordering::Relaxed) => self.approve(plugin, base)?,
+            (None, changed) => {
+                let shown = &place.shown;
+                let message = match changed {
+                    Some(file) => format!("the plugin `{shown}` changed since it was trusted: `{file}`"),
+                    None => format!("the plugin `{shown}` is not trusted yet"),
+                };
+                let hint = "a plugin runs with your rights: look at it, then `affectflow plugin trust`, or `affectflow run --trust`";
+                return Err(Problem::new(message).hint(hint));
+            }
+        };
+        let json = serde_json::to_vec(&approved).unwrap_or_default();
+        let key = format!("{plugin:?} {} {}", base.display(), Digest::of(&json));
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(kinds) = loaded.get(&key) {
+            return Ok(kinds.clone());
+        }
+        let kinds = place.kinds(approved, plugin.workers);
+        loaded.insert(key, kinds.clone());
+        Ok(kinds)
+    }
+}
+
+/// Where a plugin lies.
+struct Place {
+    /// As the file has it.
+    shown: String,
+    /// Absolute, for what is kept of it.
+    from: String,
+    what: What,
+}
+
+enum What {
+    Library(PathBuf),
+    Program(Program),
+}
+
+impl Place {
+    fn of(plugin: &PluginSpec, base: &Path) -> Result<Self, Problem> {
+        let absolute = |path: &Path, shown: &str| {
+            path.canonicalize().map_err(|error| {
+                let message = format!("the plugin `{shown}` cannot be found: {error}");
+                Problem::new(message).hint("paths start from the folder of the file; has it been built?")
+            })
+        };
+        match &plugin.origin {
+            Origin::Path(path) => {
+                let shown = path.display().to_string();
+                if path.extension().is_some_and(|end| end == "wasm") {
+                    let message = format!("`{shown}`: WebAssembly plugins are not there yet in this version");
+                    return Err(Problem::new(message).hint("remove it for now"));
+                }
+                let path = absolute(&base.join(path), &shown)?;
+                Ok(Place { from: path.display().to_string(), shown, what: What::Library(path) })
+            }
+            Origin::Command(command) => {
+                let shown = command.join(" ");
+                let folder = absolute(base, &shown)?;
+                let limits = Limits::new(plugin.memory, plugin.processes);
+                let from = format!("{}: {}", folder.display(), serde_json::json!(command));
+                let program = Program { command: command.clone(), folder, limits };
+                Ok(Place { from, shown, what: What::Program(program) })
+            }
+        }
+    }
+
+    fn problem(&self, what: &str) -> Problem {
+        Problem::new(format!("the plugin `{}` cannot be used: {what}", self.shown))
+    }
+
+    /// Runs the plugin to ask what it brings. Its files are digested before, so that what is approved is not newer than what
+    /// answered.
+    fn ask(&self) -> Result<Approved, String> {
+        let unreadable = |error: std::io::Error| format!("one of its files cannot be read: {error}");
+        let (mut files, packages, kinds) = match &self.what {
+            What::Library(path) => {
+                let name = path.file_name().unwrap_or_default().to_string_lossy();
+                let files = vec![Seen::now(&name, path).map_err(unreadable)?];
+                (files, BTreeMap::new(), Library::load(path)?.manifests()?)
+            }
+            What::Program(program) => {
+                let mut files = program.files();
+                let hello = greet(program)?;
+                for own in hello.files {
+                    let seen = Seen::now(&own.name, Path::new(&own.path));
+                    let seen = seen.map_err(|error| format!("its file `{}` cannot be read: {error}", own.path))?;
+                    if !files.iter().any(|file| file.path == seen.path) {
+                        files.push(seen);
+                    }
+                }
+                (files, hello.packages, hello.kinds)
+            }
+        };
+        crate::manifests::check(&kinds)?;
+        files.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Approved { from: self.from.clone(), files, packages, kinds })
+    }
+
+    fn kinds(self, approved: Approved, workers: usize) -> Vec<Arc<dyn Kind>> {
+        let file = |file: &Seen| Dependency::File { name: format!("plugin/{}", file.name), path: file.path.clone() };
+        let package = |(name, version): (&String, &String)| Dependency::Content {
+            name: format!("package/{name}"),
+            digest: Digest::of(version.as_bytes()),
+        };
+        let depends: Vec<Dependency> =
+            approved.files.iter().map(file).chain(approved.packages.iter().map(package)).collect();
+        let plugin: Arc<str> = self.shown.as_str().into();
+        let (transport, workers): (Arc<dyn Transport>, usize) = match self.what {
+            What::Library(path) => (Arc::new(Late { path, loaded: Mutex::new(None) }), 1),
+            What::Program(program) => {
+                let process = Arc::new(Process::new(program, approved.kinds.clone(), workers));
+                (Arc::new(Way { process, plugin: plugin.clone() }), workers)
+            }
+        };
+        let kind = |manifest| -> Arc<dyn Kind> {
+            let (plugin, transport) = (plugin.clone(), transport.clone());
+            Arc::new(PluginKind::new(manifest, plugin, transport, depends.clone(), workers))
+        };
+        approved.kinds.into_iter().map(kind).collect()
+    }
+}
+
+impl Program {
+    /// Files that the command names: a program or a script beside the pipeline file.
+    fn files(&self) -> Vec<Seen> {
+        let file = |word: &String| {
+            let path = self.folder.join(word).canonicalize().ok().filter(|path| path.is_file())?;
+            Seen::now(word, &path).ok()
+        };
+        let (program, arguments) = self.command.split_at(1);
+        let program = program.iter().filter(|word| word.contains('/'));
+        program.chain(arguments.iter().filter(|word| !word.starts_with('-'))).filter_map(file).collect()
+    }
+}
+
+/// A library that is loaded once there are rows to compute.
+struct Late {
+    path: PathBuf,
+    loaded: Mutex<Option<Arc<Library>>>,
+}
+
+impl Transport for Late {
+    fn open(&self, opening: &Opening, cx: &Context) -> StageResult<Box<dyn Session>> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let library = match &*loaded {
+            Some(library) => library.clone(),
+            None => {
+                let wrong = |what| StageError::new(format!("plugin `{}`: {what}", self.path.display()));
+                let library = Arc::new(Library::load(&self.path).map_err(wrong)?);
+                loaded.insert(library).clone()
+            }
+        };
+        drop(loaded);
+        library.open(opening, cx)
+    }
+}

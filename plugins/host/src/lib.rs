@@ -1,0 +1,23 @@
+//! How does affectflow load stages of other people?
+//!
+//! A plugin says what it brings in manifests (`plugins/PROTOCOL.md`); [`kind`] makes a kind of the engine of each, and a
+//! [`Transport`](transport::Transport) carries rows to it and back: a call ([`native`]), the C Data Interface
+//! ([`library`]), an Arrow IPC stream over a pipe ([`process`]). [`host`] finds the plugins that a file names, and runs
+//! none that is not trusted ([`trust`]).
+
+mod columns;
+mod defaults;
+mod fault;
+pub mod host;
+mod kind;
+pub mod library;
+mod manifests;
+pub mod native;
+mod object;
+pub mod process;
+mod transport;
+pub mod trust;
+mod work;
+
+pub use host::Host;
+pub use native::plugin;

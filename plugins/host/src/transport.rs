@@ -1,0 +1,36 @@
+//! What does every way to a plugin have in common? A transport opens sessions; a session computes.
+
+use affectflow_pipeline::StageResult;
+use affectflow_pipeline::run::context::Context;
+use affectflow_plugin::wire::Typed;
+use arrow::array::{ArrayRef, RecordBatch};
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::work::Told;
+
+/// A stage to open.
+#[derive(Clone)]
+pub struct Opening {
+    /// Its kind.
+    pub kind: String,
+    /// Complete options.
+    pub options: Value,
+    /// Columns that it reads, beside `id`.
+    pub reads: Vec<Typed>,
+    /// Columns that it adds.
+    pub adds: Vec<Typed>,
+}
+
+/// A way to a plugin.
+pub trait Transport: Send + Sync {
+    /// Opens a stage. Nothing of the plugin has run before, in this run.
+    fn open(&self, opening: &Opening, cx: &Context) -> StageResult<Box<dyn Session>>;
+}
+
+/// A stage at work.
+pub trait Session: Send {
+    /// The added columns for all rows given: of a map one batch, of a table one or several.
+    #[allow(private_interfaces)]
+    fn compute(&mut self, rows: &[RecordBatch], told: &mut Told<'_>) -> Result<Vec<ArrayRef>, Fault>;
+}

@@ -1,0 +1,188 @@
+//! How does a Rust plugin answer over standard input and output? As a process of its own, or in WebAssembly.
+
+use std::collections::BTreeMap;
+use std::io::{BufRead, Read, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::ExitCode;
+
+use arrow::array::RecordBatch;
+use arrow::compute::concat_batches;
+
+use crate::export::panic_text;
+use crate::wire::{self, Ask, Failure, Tell, Typed};
+use crate::{CONTRACT, Call, Error, Kind, Work};
+
+/// Answers until standard input ends: the `main` of a plugin.
+pub fn serve(kinds: Vec<Box<dyn Kind>>) -> ExitCode {
+    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
+    match (Server { kinds, open: BTreeMap::new() }).serve(&mut from, &mut to) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Answers over any pair of streams until the first ends.
+pub fn serve_over(
+    kinds: Vec<Box<dyn Kind>>,
+    mut from: impl BufRead,
+    mut to: impl Write,
+) -> Result<(), Error> {
+    Server { kinds, open: BTreeMap::new() }.serve(&mut from, &mut to)
+}
+
+struct Server {
+    kinds: Vec<Box<dyn Kind>>,
+    open: BTreeMap<u64, (Box<dyn Work>, Vec<Typed>)>,
+}
+
+impl Server {
+    fn serve(&mut self, from: &mut impl BufRead, to: &mut impl Write) -> Result<(), Error> {
+        while let Some(line) = wire::line(from)? {
+            let ask: Ask = serde_json::from_slice(&line)?;
+            let (answer, payload) = match self.answer(ask, from, to) {
+                Ok(Some(answer)) => answer,
+                Ok(None) => continue,
+                Err(Fall::End(error)) => return Err(error),
+                Err(Fall::Call(Error { message, detail })) => (Tell::Error { message, detail }, Vec::new()),
+            };
+            wire::write(to, &answer, &payload)?;
+        }
+        Ok(())
+    }
+
+    fn answer(&mut self, ask: Ask, from: &mut impl Read, to: &mut impl Write) -> Result<Answer, Fall> {
+        match ask {
+            Ask::Hello { contract, .. } => self.hello(contract).map(|hello| Some((hello, Vec::new()))),
+            Ask::Open { worker, kind, options, adds, .. } => {
+                let found = self.kinds.iter().find(|one| one.manifest().kind == kind);
+                let found =
+                    found.ok_or_else(|| Error::new(format!("there is no kind `{kind}` in this plugin")));
+                let work = guarded(|| found?.open(&options))?;
+                self.open.insert(worker, (work, adds));
+                Ok(Some((Tell::Opened { worker }, Vec::new())))
+            }
+            Ask::Call { worker, bytes, .. } => {
+                let rows = wire::payload(from, bytes).map_err(Fall::end)?;
+                let (work, adds) = self
+                    .open
+                    .get_mut(&worker)
+                    .ok_or_else(|| Error::new(format!("no stage {worker} is open")))?;
+                let mut told = Told { to, failures: Vec::new(), lost: None };
+                let batch = guarded(|| compute(work.as_mut(), adds, rows, &mut told));
+                if let Some(lost) = told.lost {
+                    return Err(Fall::end(lost));
+                }
+                let (failures, batch) = (told.failures, batch?);
+                let payload = wire::encode(&batch.schema(), [&batch]).map_err(Error::from)?;
+                let bytes = payload.len() as u64;
+                Ok(Some((Tell::Result { worker, failures, bytes }, payload)))
+            }
+            Ask::Close { worker } => {
+                let closed = self.open.remove(&worker);
+                guarded(|| {
+                    drop(closed);
+                    Ok(())
+                })?;
+                Ok(None)
+            }
+        }
+    }
+
+    fn hello(&self, contract: crate::Contract) -> Result<Tell, Fall> {
+        if CONTRACT.with(contract).is_none() {
+            let (ours, theirs) = (CONTRACT, contract);
+            return Err(Fall::End(Error::new(format!(
+                "this plugin speaks versions {} to {} of the contract, the program {} to {}",
+                ours.min, ours.max, theirs.min, theirs.max
+            ))));
+        }
+        Ok(Tell::Hello {
+            contract: CONTRACT,
+            sdk: concat!("affectflow-plugin ", env!("CARGO_PKG_VERSION")).to_owned(),
+            kinds: self.kinds.iter().map(|kind| kind.manifest()).collect(),
+            files: Vec::new(),
+            packages: BTreeMap::new(),
+        })
+    }
+}
+
+/// A message and what follows it; none where the question has no answer.
+type Answer = Option<(Tell, Vec<u8>)>;
+
+/// Why there is no answer.
+enum Fall {
+    /// The call failed, and the next may succeed.
+    Call(Error),
+    /// Nobody listens, or nobody makes sense.
+    End(Error),
+}
+
+impl Fall {
+    fn end(error: std::io::Error) -> Self {
+        Fall::End(error.into())
+    }
+}
+
+impl From<Error> for Fall {
+    fn from(error: Error) -> Self {
+        Fall::Call(error)
+    }
+}
+
+fn compute(
+    work: &mut dyn Work,
+    adds: &[Typed],
+    rows: Vec<u8>,
+    told: &mut dyn Call,
+) -> Result<RecordBatch, Error> {
+    let (schema, batches) = wire::decode(rows)?;
+    let rows = match <[RecordBatch; 1]>::try_from(batches) {
+        Ok([batch]) => batch,
+        Err(batches) => concat_batches(&schema, &batches)?,
+    };
+    let columns = work.compute(&rows, told)?;
+    Ok(wire::named(adds, columns, rows.num_rows())?)
+}
+
+fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    let panicked =
+        |panic: Box<dyn std::any::Any + Send>| Error::new(format!("it panicked: {}", panic_text(panic.as_ref())));
+    catch_unwind(AssertUnwindSafe(work)).map_err(panicked)?
+}
+
+struct Told<'a, W> {
+    to: &'a mut W,
+    failures: Vec<Failure>,
+    lost: Option<std::io::Error>,
+}
+
+impl<W: Write> Told<'_, W> {
+    fn say(&mut self, message: Tell) {
+        if let Err(error) = wire::write(self.to, &message, &[]) {
+            self.lost.get_or_insert(error);
+        }
+    }
+}
+
+impl<W: Write> Call for Told<'_, W> {
+    fn fail(&mut self, row: usize, error: &str) {
+        self.failures.push(Failure { row: row as u64, error: error.to_owned() });
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.say(Tell::Warning { message: message.to_owned() });
+    }
+
+    fn progress(&mut self, done: u64, total: u64, unit: &str) {
+        let total = (total > 0).then_some(total);
+        self.say(Tell::Progress { done, total, unit: unit.to_owned(), note: String::new() });
+    }
+
+    /// The program ends the process where the user has asked to stop.
+    fn stopped(&self) -> bool {
+        self.lost.is_some()
+    }
+}
