@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    cache, completions, export, graph, init, later, plan, run, runs, show, stages, validate, why,
+    cache, completions, export, graph, init, later, plan, plugin, run, runs, show, stages, validate, why,
 };
 
 /// Declarative, resumable pipelines for emotion in pictures.
@@ -75,6 +75,8 @@ pub enum Command {
     Show(show::Args),
     /// What is stored: how much, whether it is whole, and what can go
     Cache(cache::Args),
+    /// Stages of other people: which there are, and who may run
+    Plugin(plugin::Args),
     /// Print shell completions
     Completions(completions::Args),
     #[command(flatten)]

@@ -32,12 +32,16 @@ use std::process::ExitCode;
 
 pub use affectflow_pipeline as pipeline;
 use affectflow_pipeline::Registry;
+pub use affectflow_plugin as sdk;
+pub use affectflow_plugins::plugin;
+use affectflow_plugins::{Host, trust::Home};
 pub use affectflow_stages as stages;
 
 /// Runs the command line with the built-in kinds and those that `add` registers.
 pub fn main_with(add: impl FnOnce(&mut Registry)) -> ExitCode {
     let mut registry = Registry::new();
     affectflow_stages::register(&mut registry);
+    registry.host(Host::new(Home::of_user()));
     add(&mut registry);
     complete::answer(&registry);
     let cli = cli::parse();

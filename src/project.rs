@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
+use affectflow_pipeline::Registry;
 use affectflow_pipeline::run::State;
+use affectflow_pipeline::spec::load_lenient;
 
 use crate::cli::Place;
 use crate::exit::Failure;
@@ -21,6 +23,23 @@ impl Project {
         let beside = || place.file.parent().unwrap_or(Path::new("")).join(".affectflow");
         let state = place.state.unwrap_or_else(beside);
         Project { file: place.file, state }
+    }
+
+    /// The folder that paths in the file start from.
+    pub fn base(&self) -> &Path {
+        match self.file.parent() {
+            Some(folder) if !folder.as_os_str().is_empty() => folder,
+            _ => Path::new("."),
+        }
+    }
+
+    /// The kinds that the file can use: those of its plugins, too. Where there is no file, or a plugin cannot be asked, the
+    /// others; why is told.
+    pub fn registry(&self, registry: &Registry) -> Registry {
+        let Some(spec) = load_lenient(&self.file, &[]).0 else { return registry.clone() };
+        let (registry, problems) = registry.with_plugins(&spec, self.base());
+        problems.iter().for_each(|problem| eprintln!("warning: {problem}"));
+        registry
     }
 
     /// Opens the state.

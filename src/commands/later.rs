@@ -15,8 +15,6 @@ pub enum Later {
     Report(Anything),
     /// Open the page (not there yet)
     Ui(Anything),
-    /// Make, list, check and trust plugins (not there yet)
-    Plugin(Anything),
 }
 
 /// Whatever is typed after the command.
@@ -33,9 +31,6 @@ pub fn run(command: &Later) -> Outcome {
         Later::Compare(_) => ("compare", "`affectflow show RUN` prints the scores of one run"),
         Later::Report(_) => ("report", "`affectflow show RUN` prints the scores of a run"),
         Later::Ui(_) => ("ui", "`affectflow runs` and `affectflow show RUN` print what is known"),
-        Later::Plugin(_) => {
-            ("plugin", "a stage of your own can be added in a crate, see `plugins/README.md`")
-        }
     };
     Err(not_yet(&format!("the command `{name}`"), instead))
 }

@@ -8,6 +8,7 @@ pub mod init;
 pub mod later;
 pub mod lsp;
 pub mod plan;
+pub mod plugin;
 pub mod run;
 pub mod runs;
 pub mod schema;
@@ -31,8 +32,8 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Plan(args) => plan::run(args, &project, registry),
         Command::Why(args) => why::run(args, &project, registry),
         Command::Validate(args) => validate::run(args, &project, registry),
-        Command::Stages(args) => stages::run(args, registry),
-        Command::Schema => schema::run(registry),
+        Command::Stages(args) => stages::run(args, &project.registry(registry)),
+        Command::Schema => schema::run(&project.registry(registry)),
         Command::Graph(args) => graph::run(args, &project, registry),
         Command::Init(args) => init::run(args, registry),
         Command::Lsp => lsp::run(registry),
@@ -41,6 +42,7 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Show(args) => show::run(args, &project),
         Command::Cache(args) => cache::run(args, &project),
         Command::Completions(args) => completions::run(args),
+        Command::Plugin(args) => plugin::run(args, &project),
         Command::Later(command) => later::run(&command),
     }
 }

@@ -14,6 +14,9 @@ use affectflow_pipeline::run::record::Record;
 use affectflow_pipeline::run::{self, Options, State};
 use affectflow_pipeline::{Error, Registry, plan};
 
+use affectflow_plugins::Host;
+use affectflow_plugins::trust::Home;
+
 use super::later::not_yet;
 use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
@@ -35,6 +38,9 @@ pub struct Args {
     /// Run again whenever the file or what it reads changes; Ctrl-C ends it
     #[arg(long)]
     watch: bool,
+    /// Let the plugins of the file run, as they are now
+    #[arg(long)]
+    trust: bool,
     /// Open the page while it runs (not there yet)
     #[arg(long, hide_short_help = true)]
     ui: bool,
@@ -121,6 +127,11 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
         return Err(not_yet("`--ui`", "the terminal shows progress, `affectflow show last` the result"));
     }
     threads(args.choice.jobs)?;
+    let mut trusting = registry.clone();
+    if args.trust {
+        trusting.host(Host::trusting(Home::of_user()));
+    }
+    let registry = &trusting;
     let options = args.choice.options();
     if args.watch {
         return watch::run(&args, project, registry, options);

@@ -86,6 +86,7 @@ impl Project {
             .current_dir(self.folder.path())
             .args(args)
             .env_remove("AFFECTFLOW_STATE")
+            .env("AFFECTFLOW_HOME", self.path("home"))
             .stdin(Stdio::null());
         command
     }

@@ -445,7 +445,9 @@ impl<'a> Planner<'a> {
     fn finish(mut self, kept: Option<Vec<bool>>) -> Result<Plan, Vec<Problem>> {
         let missing = |(at, done): (usize, &Option<Done>)| done.is_none() && !self.spec.stages[at].left_out;
         let complete = !self.done.iter().enumerate().any(missing);
-        if self.problems.is_empty() && !complete && self.spec.stages.iter().all(|stage| !stage.broken) {
+        // What is known to be wrong is told elsewhere.
+        let told = self.place.registry.is_incomplete() || self.spec.stages.iter().any(|stage| stage.broken);
+        if self.problems.is_empty() && !complete && !told {
             let message = format!("pipeline `{}` cannot be planned", self.pipeline.name.text);
             self.problems.push(Problem::new(message).at(self.pipeline.name.span.clone()));
         }

@@ -9,6 +9,9 @@ use serde_json::{Map as JsonMap, Value as Json, json};
 use crate::registry::{Kind, Registry};
 use crate::spec::words::list;
 
+/// What a size may look like.
+const SIZE: &str = "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$";
+
 const REFERENCE: &str = "#/$defs/reference";
 
 /// What a name may be made of.
@@ -20,6 +23,7 @@ pub fn json_schema(registry: &Registry) -> Json {
     defs.insert("reference".into(), json!({ "type": "string", "pattern": "\\$\\{[^}]+\\}" }));
     defs.insert("pipeline".into(), pipeline());
     defs.insert("matrix".into(), matrix());
+    defs.insert("plugin".into(), plugin());
     let kinds: Vec<_> = registry.kinds().map(|kind| kind.as_ref()).collect();
     defs.insert("fields".into(), fields(&kinds));
     defs.insert("stage".into(), stage(&kinds));
@@ -60,7 +64,12 @@ fn file() -> Json {
             "description": "Values used elsewhere as `${vars.name}`; each may use those above it",
             "examples": [{ "seed": 0, "model": "builtin:tiny" }],
         },
-        "plugins": { "type": ["array", "null"], "maxItems": 0, "description": "Plugins that bring further kinds of stage; none yet" },
+        "plugins": {
+            "type": ["array", "null"],
+            "description": "Stages of other people; each runs once it is trusted (`affectflow plugin trust`)",
+            "items": { "$ref": "#/$defs/plugin" },
+            "examples": [[{ "path": "libmine.so" }, { "command": ["python", "-m", "mine"] }]],
+        },
         "cache": {
             "type": ["object", "null"],
             "description": "What is kept of earlier results",
@@ -69,7 +78,7 @@ fn file() -> Json {
                     "description": "Bytes the cache may hold while a pipeline runs, such as `50GB`; the least recently used results go first",
                     "anyOf": [
                         { "type": "integer", "minimum": 1 },
-                        { "type": "string", "pattern": "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$" },
+                        { "type": "string", "pattern": SIZE },
                         { "type": "null" },
                         { "$ref": REFERENCE },
                     ],
@@ -91,6 +100,37 @@ fn file() -> Json {
             "propertyNames": { "pattern": NAME },
             "additionalProperties": { "$ref": "#/$defs/pipeline" },
         },
+    })
+}
+
+fn plugin() -> Json {
+    let whole = |description: &str| json!({ "description": description, "anyOf": [{ "type": "integer", "minimum": 1 }, { "$ref": REFERENCE }] });
+    json!({
+        "type": "object",
+        "properties": {
+            "path": { "type": "string", "minLength": 1, "description": "A shared library; starts from the folder of this file" },
+            "command": {
+                "description": "A program and its arguments; runs in the folder of this file",
+                "type": "array",
+                "minItems": 1,
+                "items": { "type": "string", "minLength": 1 },
+                "examples": [["python", "-m", "mine"]],
+            },
+            "workers": whole("Processes of a command that compute at the same time, at most 256; 1 where left out"),
+            "memory": {
+                "description": "Memory that its processes may take together, such as `4GB`; three quarters of the machine's where left out",
+                "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": SIZE }, { "$ref": REFERENCE }],
+            },
+            "processes": whole("Processes that a command may have at the same time; 256 where left out"),
+            "folders": {
+                "type": "object",
+                "description": "Folders that a WebAssembly plugin may read, under the names that it sees",
+                "additionalProperties": { "type": "string", "minLength": 1 },
+            },
+            "fuel": whole("Instructions that a call of a WebAssembly plugin may take"),
+        },
+        "oneOf": [{ "required": ["path"] }, { "required": ["command"] }],
+        "additionalProperties": false,
     })
 }
 

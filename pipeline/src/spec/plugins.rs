@@ -69,8 +69,7 @@ pub(super) fn read(root: &Node, problems: &mut Vec<Problem>) -> Vec<PluginSpec> 
 }
 
 fn plugin(node: &Node, problems: &mut Vec<Problem>) -> Option<PluginSpec> {
-    const HINT: &str =
-        "write `{path: libmine.so}`, `{path: mine.wasm}` or `{command: [python, -m, mine]}`";
+    const HINT: &str = "write `{path: libmine.so}`, `{path: mine.wasm}` or `{command: [python, -m, mine]}`";
     if node.failed {
         return None;
     }
@@ -164,7 +163,8 @@ fn folders(plugin: &Node, problems: &mut Vec<Problem>) -> Vec<(String, PathBuf)>
         return Vec::new();
     }
     let folder = |entry: &super::Entry| {
-        text(&entry.value, &format!("folder `{}`", entry.key), problems).map(|path| (entry.key.clone(), path.into()))
+        text(&entry.value, &format!("folder `{}`", entry.key), problems)
+            .map(|path| (entry.key.clone(), path.into()))
     };
     node.entries().iter().filter_map(folder).collect()
 }

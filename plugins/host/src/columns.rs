@@ -65,7 +65,7 @@ fn placed(problem: Problem, column: &Column) -> Problem {
 }
 
 /// The names that a column of the manifest stands for.
-fn names(column: &Column, options: &Value) -> Result<Vec<String>, Problem> {
+pub(crate) fn names(column: &Column, options: &Value) -> Result<Vec<String>, Problem> {
     let Some(option) = &column.option else { return Ok(column.name.iter().cloned().collect()) };
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let names = match &options[option] {

@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use affectflow_pipeline::registry::{Kind, Plugins};
+use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::spec::{Origin, PluginSpec};
 use affectflow_pipeline::stage::Dependency;
 use affectflow_pipeline::{Digest, Problem, StageError, StageResult};
-use affectflow_pipeline::run::context::Context;
 
 use crate::kind::PluginKind;
 use crate::library::Library;
@@ -155,7 +155,8 @@ impl Place {
                 let hello = greet(program)?;
                 for own in hello.files {
                     let seen = Seen::now(&own.name, Path::new(&own.path));
-                    let seen = seen.map_err(|error| format!("its file `{}` cannot be read: {error}", own.path))?;
+                    let seen =
+                        seen.map_err(|error| format!("its file `{}` cannot be read: {error}", own.path))?;
                     if !files.iter().any(|file| file.path == seen.path) {
                         files.push(seen);
                     }
@@ -169,7 +170,8 @@ impl Place {
     }
 
     fn kinds(self, approved: Approved, workers: usize) -> Vec<Arc<dyn Kind>> {
-        let file = |file: &Seen| Dependency::File { name: format!("plugin/{}", file.name), path: file.path.clone() };
+        let file =
+            |file: &Seen| Dependency::File { name: format!("plugin/{}", file.name), path: file.path.clone() };
         let package = |(name, version): (&String, &String)| Dependency::Content {
             name: format!("package/{name}"),
             digest: Digest::of(version.as_bytes()),

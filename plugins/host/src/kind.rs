@@ -33,9 +33,10 @@ impl PluginKind {
         depends: Vec<Dependency>,
         workers: usize,
     ) -> Self {
-        let columns = manifest.adds.iter().map(|column| {
-            (leaked(&shown(column)), leaked(&column.kind), leaked(&column.about))
-        });
+        let columns = manifest
+            .adds
+            .iter()
+            .map(|column| (leaked(&shown(column)), leaked(&column.kind), leaked(&column.about)));
         let example = match manifest.example.is_empty() {
             true => format!("{0}: {{ kind: {0} }}", manifest.kind),
             false => manifest.example.clone(),
@@ -95,7 +96,8 @@ impl Kind for PluginKind {
         let full = fill(&self.schema, options);
         let columns = columns::resolve(&self.manifest, &full, inputs)?;
         let mut own = full.clone();
-        if let (Value::Object(own), None) = (&mut own, self.manifest.options["properties"].get("rows_per_call"))
+        if let (Value::Object(own), None) =
+            (&mut own, self.manifest.options["properties"].get("rows_per_call"))
         {
             own.shift_remove("rows_per_call");
         }

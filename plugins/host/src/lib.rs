@@ -5,6 +5,7 @@
 //! ([`library`]), an Arrow IPC stream over a pipe ([`process`]). [`host`] finds the plugins that a file names, and runs
 //! none that is not trusted ([`trust`]).
 
+pub mod check;
 mod columns;
 mod defaults;
 mod fault;

@@ -139,7 +139,8 @@ impl Session for Opened {
         }
         // Safety: the plugin says that these are structures of the C Data Interface; lengths, offsets and texts are checked.
         let data = unsafe { from_ffi(out, &out_schema) }.map_err(arrow)?;
-        data.validate_full().map_err(|error| Fault::plugin(format!("it delivers a broken array: {error}")))?;
+        data.validate_full()
+            .map_err(|error| Fault::plugin(format!("it delivers a broken array: {error}")))?;
         let arrow::datatypes::DataType::Struct(_) = data.data_type() else {
             return Err(Fault::plugin("it delivers one array, and not a struct of columns"));
         };

@@ -54,7 +54,9 @@ impl Session for Calls {
 pub(crate) fn one(rows: &[RecordBatch]) -> Result<RecordBatch, Fault> {
     match rows {
         [one] => Ok(one.clone()),
-        [first, ..] => concat_batches(&first.schema(), rows).map_err(|error| Fault::plugin(error.to_string())),
+        [first, ..] => {
+            concat_batches(&first.schema(), rows).map_err(|error| Fault::plugin(error.to_string()))
+        }
         [] => Err(Fault::plugin("there are no rows to compute")),
     }
 }

@@ -66,8 +66,10 @@ pub struct Home(PathBuf);
 impl Home {
     /// That of the user: `AFFECTFLOW_HOME`, or the system's folder for data of programs.
     pub fn of_user() -> Self {
-        let variable = |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-        let data = || variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
+        let variable =
+            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let data =
+            || variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
         let home = variable("AFFECTFLOW_HOME").or_else(|| data().map(|data| data.join("affectflow")));
         Home(home.unwrap_or_else(|| ".affectflow-home".into()))
     }
@@ -111,10 +113,11 @@ mod tests {
     fn an_approval_holds_for_the_files_as_they_were() {
         let folder = tempfile::tempdir().unwrap();
         let (home, script) = (Home::at(folder.path()), folder.path().join("mine.py"));
-        let mut approve = |text: &str| {
+        let approve = |text: &str| {
             fs::write(&script, text).unwrap();
             let files = vec![Seen::now("mine.py", &script).unwrap()];
-            let plugin = Approved { from: "mine".into(), files, packages: BTreeMap::new(), kinds: Vec::new() };
+            let plugin =
+                Approved { from: "mine".into(), files, packages: BTreeMap::new(), kinds: Vec::new() };
             home.approve(plugin).unwrap();
         };
         approve("one");

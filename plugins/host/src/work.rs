@@ -121,7 +121,8 @@ impl Table for PluginTable {
             Some((row, error)) => {
                 let id = rows.ids().iter().nth(*row).flatten().unwrap_or("?");
                 let message = format!("plugin `{}`, row `{id}`: {error}", self.plugin);
-                Err(StageError::new(message).hint("a stage that needs all rows cannot set some aside; filter before it"))
+                Err(StageError::new(message)
+                    .hint("a stage that needs all rows cannot set some aside; filter before it"))
             }
         }
     }

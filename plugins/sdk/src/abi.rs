@@ -62,13 +62,8 @@ pub struct Call {
     /// Something that stops nothing.
     pub warn: unsafe extern "C" fn(host: *mut c_void, text: *const c_char, length: usize),
     /// How far the work is; `total` is 0 where it is not known.
-    pub progress: unsafe extern "C" fn(
-        host: *mut c_void,
-        done: u64,
-        total: u64,
-        unit: *const c_char,
-        length: usize,
-    ),
+    pub progress:
+        unsafe extern "C" fn(host: *mut c_void, done: u64, total: u64, unit: *const c_char, length: usize),
     /// Other than zero once the user has asked to stop.
     pub stopped: unsafe extern "C" fn(host: *mut c_void) -> i32,
 }

@@ -148,8 +148,9 @@ fn compute(
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let panicked =
-        |panic: Box<dyn std::any::Any + Send>| Error::new(format!("it panicked: {}", panic_text(panic.as_ref())));
+    let panicked = |panic: Box<dyn std::any::Any + Send>| {
+        Error::new(format!("it panicked: {}", panic_text(panic.as_ref())))
+    };
     catch_unwind(AssertUnwindSafe(work)).map_err(panicked)?
 }
 

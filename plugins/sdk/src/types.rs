@@ -58,7 +58,9 @@ impl Wanted {
         match self {
             Wanted::Any => true,
             Wanted::Number => kind.is_numeric(),
-            Wanted::Tensor => matches!(kind, DataType::FixedSizeList(item, _) if item.data_type().is_floating()),
+            Wanted::Tensor => {
+                matches!(kind, DataType::FixedSizeList(item, _) if item.data_type().is_floating())
+            }
             Wanted::Exactly(wanted) => wanted.equals_datatype(kind),
         }
     }
@@ -171,9 +173,11 @@ impl<'a> Reader<'a> {
         loop {
             let word = self.word();
             let extent = word.parse().ok().filter(|&extent: &usize| extent > 0);
-            shape.push(extent.ok_or_else(|| {
-                format!("`{word}` in `{}` is no extent: a whole number from 1", self.text)
-            })?);
+            shape.push(
+                extent.ok_or_else(|| {
+                    format!("`{word}` in `{}` is no extent: a whole number from 1", self.text)
+                })?,
+            );
             if !self.take(',') {
                 break;
             }

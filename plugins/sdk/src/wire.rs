@@ -206,8 +206,7 @@ pub fn named(adds: &[Typed], columns: Vec<ArrayRef>, rows: usize) -> Result<Reco
         let what = format!("{} columns were computed where {} are declared", columns.len(), adds.len());
         return Err(ArrowError::InvalidArgumentError(what));
     }
-    let field =
-        |(add, column): (&Typed, &ArrayRef)| Field::new(&add.name, column.data_type().clone(), true);
+    let field = |(add, column): (&Typed, &ArrayRef)| Field::new(&add.name, column.data_type().clone(), true);
     let fields: Vec<Field> = adds.iter().zip(&columns).map(field).collect();
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Schema::new(fields).into(), columns, &options)

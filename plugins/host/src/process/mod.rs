@@ -74,7 +74,10 @@ fn hello(talk: &mut Talk, cx: Option<&Context>) -> Result<Hello, Fault> {
 fn unexpected(talk: &mut Talk, answer: &Tell) -> Fault {
     talk.end();
     let json = serde_json::to_string(answer).unwrap_or_default();
-    Fault::plugin(format!("its answer `{}` does not fit the question", json.chars().take(80).collect::<String>()))
+    Fault::plugin(format!(
+        "its answer `{}` does not fit the question",
+        json.chars().take(80).collect::<String>()
+    ))
 }
 
 /// A program whose kinds are known.
@@ -103,7 +106,9 @@ impl Process {
         let mut talk = Talk::start(&self.program).map_err(Fault::plugin)?;
         let hello = hello(&mut talk, Some(cx))?;
         if hello.kinds != self.kinds {
-            return Err(Fault::plugin("it changed while the run was under way: it brings other kinds or columns"));
+            return Err(Fault::plugin(
+                "it changed while the run was under way: it brings other kinds or columns",
+            ));
         }
         Ok(talk)
     }

@@ -205,7 +205,9 @@ fn read_all(stdout: impl Read, answered: Sender<Answer>) {
             Ok(Some(line)) => line,
             Ok(None) => return,
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => return,
-            Err(error) => return drop(answered.send(Err(format!("its standard output cannot be read: {error}")))),
+            Err(error) => {
+                return drop(answered.send(Err(format!("its standard output cannot be read: {error}"))));
+            }
         };
         let Ok(tell) = serde_json::from_slice::<Tell>(&line) else {
             return drop(answered.send(Err(no_message(&line))));
@@ -225,5 +227,7 @@ fn read_all(stdout: impl Read, answered: Sender<Answer>) {
 fn no_message(line: &[u8]) -> String {
     let text = String::from_utf8_lossy(line);
     let start: String = text.trim_end().chars().take(80).collect();
-    format!("it wrote `{start}` to standard output, where only messages belong; print to standard error instead")
+    format!(
+        "it wrote `{start}` to standard output, where only messages belong; print to standard error instead"
+    )
 }

@@ -67,10 +67,14 @@ impl Usage {
         let Limits { memory: most, processes: many } = self.limits;
         if memory > most {
             let (used, most) = (memory >> 20, most >> 20);
-            return Err(format!("it was ended: it took {used} MiB of memory, and may take {most} MiB (`memory` of the plugin)"));
+            return Err(format!(
+                "it was ended: it took {used} MiB of memory, and may take {most} MiB (`memory` of the plugin)"
+            ));
         }
         if processes > many {
-            return Err(format!("it was ended: it had {processes} processes, and may have {many} (`processes` of the plugin)"));
+            return Err(format!(
+                "it was ended: it had {processes} processes, and may have {many} (`processes` of the plugin)"
+            ));
         }
         Ok(())
     }

@@ -1,0 +1,126 @@
+//! A plugin that does what its first argument says, which is never what it should: for `tests/plugins.rs`.
+
+use std::io::{BufRead, Read, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use affectflow_plugin::wire::{self, Ask, Tell};
+use affectflow_plugin::{Contract, Manifest};
+use arrow::array::{
+    Array, ArrayData, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array,
+};
+use arrow::buffer::Buffer;
+use arrow::datatypes::{DataType, Field, Schema};
+
+fn main() {
+    let mode = std::env::args().nth(1).unwrap_or_default();
+    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
+    match mode.as_str() {
+        "leaves" => {
+            eprintln!("no lexicon, so there is nothing to do");
+            std::process::exit(7);
+        }
+        "prints" => println!("loading the model ..."),
+        _ => {}
+    }
+    let mut calls = 0;
+    while let Some(line) = wire::line(&mut from).unwrap() {
+        match serde_json::from_slice(&line).unwrap() {
+            Ask::Hello { .. } => wire::write(&mut to, &hello(&mode), &[]).unwrap(),
+            Ask::Open { .. } if mode == "shut" => {
+                let message = "there is no lexicon `en`".to_owned();
+                wire::write(&mut to, &Tell::Error { message, detail: None }, &[]).unwrap();
+            }
+            Ask::Open { worker, .. } => wire::write(&mut to, &Tell::Opened { worker }, &[]).unwrap(),
+            Ask::Call { worker, bytes, .. } => {
+                calls += 1;
+                call(&mode, worker, bytes, calls, &mut from, &mut to);
+            }
+            Ask::Close { .. } => {}
+        }
+    }
+}
+
+fn hello(mode: &str) -> Tell {
+    let (min, max) = match mode {
+        "old" => (0, 0),
+        "new" => (2, 9),
+        _ => (1, 1),
+    };
+    let kind = Manifest::map("unruly", 1, "Does what it should not").reads("caption", "utf8");
+    let kind = match mode {
+        "untyped" => kind.adds("length", "uint33", ""),
+        "texts" => kind.adds("length", "utf8", ""),
+        _ => kind.adds("length", "uint32", ""),
+    };
+    let (files, packages) = Default::default();
+    Tell::Hello { contract: Contract { min, max }, sdk: "none".into(), kinds: vec![kind], files, packages }
+}
+
+fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead, to: &mut impl Write) {
+    if mode == "deaf" {
+        // Reads nothing of what follows, however much that is.
+        std::thread::sleep(Duration::from_secs(3600));
+    }
+    let (_, batches) = wire::decode(wire::payload(from, bytes).unwrap()).unwrap();
+    let captions = batches[0].column(1).as_string::<i32>().clone();
+    let asked = |word: &str| captions.iter().flatten().any(|caption| caption.contains(word));
+    match mode {
+        "dies" if asked("7") => std::process::abort(),
+        "hangs" if asked("7") => std::thread::sleep(Duration::from_secs(3600)),
+        "loud" => (0..100_000).for_each(|n| eprintln!("{n:0100}")),
+        "eats" => {
+            let mut all: Vec<Vec<u8>> = Vec::new();
+            loop {
+                all.push(vec![1; 16 << 20]);
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        "spawns" => loop {
+            let child = std::process::Command::new("sleep").arg("3600").spawn();
+            std::mem::forget(child);
+            std::thread::sleep(Duration::from_millis(2));
+        },
+        "fails" => {
+            let message = "ValueError: no word for `sticker`".to_owned();
+            let detail = Some("Traceback: mine.py, line 7".to_owned());
+            return wire::write(to, &Tell::Error { message, detail }, &[]).unwrap();
+        }
+        "talks" => return writeln!(to, "row 1 done").unwrap(),
+        _ => {}
+    }
+    let lengths: ArrayRef =
+        Arc::new(captions.iter().map(|one| one.map(|one| one.len() as u32)).collect::<UInt32Array>());
+    let column: ArrayRef = match mode {
+        "floats" => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
+        "turns" if calls > 1 => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
+        "short" => lengths.slice(0, captions.len() - 1),
+        "texts" => Arc::new(broken(captions.len())),
+        _ => lengths,
+    };
+    let name = if mode == "names" { "width" } else { "length" };
+    let schema = Arc::new(Schema::new(vec![Field::new(name, column.data_type().clone(), true)]));
+    let batch = RecordBatch::try_new(schema.clone(), vec![column]).unwrap();
+    let mut payload = wire::encode(&schema, [&batch]).unwrap();
+    if mode == "junk" {
+        payload = b"no stream of Arrow, but as long as was promised".to_vec();
+    }
+    let failures = Vec::new();
+    let tell = Tell::Result { worker, failures, bytes: payload.len() as u64 };
+    if mode == "half" {
+        payload.truncate(payload.len() / 2);
+        wire::write(to, &tell, &payload).unwrap();
+        std::process::exit(0);
+    }
+    wire::write(to, &tell, &payload).unwrap();
+    let _ = std::io::empty().read(&mut []);
+}
+
+/// Texts whose offsets point far behind their bytes.
+fn broken(rows: usize) -> StringArray {
+    let offsets: Vec<i32> = (0..=rows as i32).map(|row| row * 1_000_000).collect();
+    let data = ArrayData::builder(DataType::Utf8).len(rows);
+    let data = data.add_buffer(Buffer::from_vec(offsets)).add_buffer(Buffer::from(b"short"));
+    // Safety: none, and that is the point: whoever reads this has to check it.
+    StringArray::from(unsafe { data.build_unchecked() })
+}
