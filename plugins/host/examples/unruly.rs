@@ -1,6 +1,6 @@
 //! A plugin that does what its first argument says, which is never what it should: for `tests/plugins.rs`.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -26,18 +26,25 @@ fn main() {
     let mut calls = 0;
     while let Some(line) = wire::line(&mut from).unwrap() {
         match serde_json::from_slice(&line).unwrap() {
-            Ask::Hello { .. } => wire::write(&mut to, &hello(&mode), &[]).unwrap(),
+            Ask::Hello { .. } => say(&mut to, &hello(&mode), &[]),
             Ask::Open { .. } if mode == "shut" => {
                 let message = "there is no lexicon `en`".to_owned();
-                wire::write(&mut to, &Tell::Error { message, detail: None }, &[]).unwrap();
+                say(&mut to, &Tell::Error { message, detail: None }, &[]);
             }
-            Ask::Open { worker, .. } => wire::write(&mut to, &Tell::Opened { worker }, &[]).unwrap(),
+            Ask::Open { worker, .. } => say(&mut to, &Tell::Opened { worker }, &[]),
             Ask::Call { worker, bytes, .. } => {
                 calls += 1;
                 call(&mode, worker, bytes, calls, &mut from, &mut to);
             }
             Ask::Close { .. } => {}
         }
+    }
+}
+
+/// Whoever does not listen any longer has had enough.
+fn say(to: &mut impl Write, tell: &Tell, payload: &[u8]) {
+    if wire::write(to, tell, payload).is_err() {
+        std::process::exit(1);
     }
 }
 
@@ -84,7 +91,7 @@ fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead
         "fails" => {
             let message = "ValueError: no word for `sticker`".to_owned();
             let detail = Some("Traceback: mine.py, line 7".to_owned());
-            return wire::write(to, &Tell::Error { message, detail }, &[]).unwrap();
+            return say(to, &Tell::Error { message, detail }, &[]);
         }
         "talks" => return writeln!(to, "row 1 done").unwrap(),
         _ => {}
@@ -94,8 +101,9 @@ fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead
     let column: ArrayRef = match mode {
         "floats" => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
         "turns" if calls > 1 => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
+        "who" => Arc::new(UInt32Array::from(vec![std::process::id(); captions.len()])),
         "short" => lengths.slice(0, captions.len() - 1),
-        "texts" => Arc::new(broken(captions.len())),
+        "texts" => Arc::new(StringArray::from(vec!["texts"; captions.len()])),
         _ => lengths,
     };
     let name = if mode == "names" { "width" } else { "length" };
@@ -105,22 +113,23 @@ fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead
     if mode == "junk" {
         payload = b"no stream of Arrow, but as long as was promised".to_vec();
     }
+    if mode == "texts" {
+        payload = broken(payload);
+    }
     let failures = Vec::new();
     let tell = Tell::Result { worker, failures, bytes: payload.len() as u64 };
     if mode == "half" {
         payload.truncate(payload.len() / 2);
-        wire::write(to, &tell, &payload).unwrap();
+        say(to, &tell, &payload);
         std::process::exit(0);
     }
-    wire::write(to, &tell, &payload).unwrap();
-    let _ = std::io::empty().read(&mut []);
+    say(to, &tell, &payload);
 }
 
-/// Texts whose offsets point far behind their bytes.
-fn broken(rows: usize) -> StringArray {
-    let offsets: Vec<i32> = (0..=rows as i32).map(|row| row * 1_000_000).collect();
-    let data = ArrayData::builder(DataType::Utf8).len(rows);
-    let data = data.add_buffer(Buffer::from_vec(offsets)).add_buffer(Buffer::from(b"short"));
-    // Safety: none, and that is the point: whoever reads this has to check it.
-    StringArray::from(unsafe { data.build_unchecked() })
+/// A stream of texts whose second offset points far behind their bytes.
+fn broken(mut stream: Vec<u8>) -> Vec<u8> {
+    let offsets: Vec<u8> = [0i32, 5].iter().flat_map(|offset| offset.to_le_bytes()).collect();
+    let at = stream.windows(offsets.len()).position(|bytes| bytes == offsets).unwrap();
+    stream[at + 4..at + 8].copy_from_slice(&1_000_000i32.to_le_bytes());
+    stream
 }

@@ -28,15 +28,13 @@ impl Stage for Shout {
         Manifest::map("shout", 1, "Writes a caption in capitals")
             .reads("caption", "utf8")
             .adds("shouted", "utf8", "the caption in capitals, and the mark")
-            .adds("process", "uint32", "the process that wrote it")
     }
 
     fn open(&self, options: Options) -> Result<Box<dyn Work>, Error> {
         Ok(work(move |rows, _| {
             let shout = |text: Option<&str>| Some(text?.to_uppercase() + &options.mark);
             let shouted: StringArray = rows.column(1).as_string::<i32>().iter().map(shout).collect();
-            let process = UInt32Array::from(vec![std::process::id(); rows.num_rows()]);
-            Ok(vec![Arc::new(shouted), Arc::new(process)])
+            Ok(vec![Arc::new(shouted)])
         }))
     }
 }

@@ -36,7 +36,7 @@ impl Stage for Words {
 
     fn open(&self, options: Options) -> Result<Box<dyn Work>, Error> {
         Ok(work(move |rows, call| {
-            let texts = rows.column(1).as_string::<i32>();
+            let texts = rows[options.column.as_str()].as_string::<i32>();
             let count = |row: usize| match texts.is_valid(row) {
                 true if texts.value(row).contains("panic") => panic!("asked to, by row {row}"),
                 true => Some(texts.value(row).split_whitespace().take(options.limit as usize).count() as u32),

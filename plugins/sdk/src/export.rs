@@ -2,6 +2,7 @@
 //! exports; what stands here is behind it. A panic ends at the border and becomes an error with its text.
 
 use std::any::Any;
+use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::OnceLock;
@@ -48,6 +49,7 @@ static PLUGIN: Plugin = Plugin {
 /// The table of functions of this library; null where its manifests cannot be had.
 pub fn plugin(kinds: impl FnOnce() -> Vec<Box<dyn Kind>>) -> *const Plugin {
     let library = || {
+        panics_are_told();
         let kinds = kinds();
         let all: Vec<_> = kinds.iter().map(|kind| kind.manifest()).collect();
         let manifests = serde_json::to_string(&all).unwrap_or_default();
@@ -143,7 +145,7 @@ fn guarded<T>(told: &Told, work: impl FnOnce() -> Result<T, Error>) -> Option<T>
     let error = match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(done)) => return Some(done),
         Ok(Err(error)) => error,
-        Err(panic) => Error::new(format!("it panicked: {}", panic_text(panic.as_ref()))),
+        Err(panic) => panicked(panic.as_ref()),
     };
     let text = match error.detail {
         Some(detail) => format!("{}\n{detail}", error.message),
@@ -153,10 +155,26 @@ fn guarded<T>(told: &Told, work: impl FnOnce() -> Result<T, Error>) -> Option<T>
     None
 }
 
-/// The text of a panic.
-pub(crate) fn panic_text(panic: &(dyn Any + Send)) -> &str {
+thread_local! {
+    /// Where the last panic of this thread happened.
+    static PLACE: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps panics from being printed: what they say is told to whoever asked. A library and a process have a hook of their own,
+/// which is not that of the program.
+pub(crate) fn panics_are_told() {
+    std::panic::set_hook(Box::new(|info| {
+        PLACE.with(|place| *place.borrow_mut() = info.location().map(ToString::to_string));
+    }));
+}
+
+/// A panic as an error.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Error {
     let text = panic.downcast_ref::<&str>().copied();
-    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text")
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no text");
+    let place = PLACE.with(|place| place.borrow_mut().take());
+    let place = place.map_or_else(String::new, |place| format!(" at {place}"));
+    Error::new(format!("a panic{place}: {text}"))
 }
 
 /// The host's functions as a [`Call`].

@@ -8,12 +8,13 @@ use std::process::ExitCode;
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
 
-use crate::export::panic_text;
+use crate::export::{panicked, panics_are_told};
 use crate::wire::{self, Ask, Failure, Tell, Typed};
 use crate::{CONTRACT, Call, Error, Kind, Work};
 
 /// Answers until standard input ends: the `main` of a plugin.
 pub fn serve(kinds: Vec<Box<dyn Kind>>) -> ExitCode {
+    panics_are_told();
     let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
     match (Server { kinds, open: BTreeMap::new() }).serve(&mut from, &mut to) {
         Ok(()) => ExitCode::SUCCESS,
@@ -148,10 +149,7 @@ fn compute(
 }
 
 fn guarded<T>(work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
-    let panicked = |panic: Box<dyn std::any::Any + Send>| {
-        Error::new(format!("it panicked: {}", panic_text(panic.as_ref())))
-    };
-    catch_unwind(AssertUnwindSafe(work)).map_err(panicked)?
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| panicked(panic.as_ref()))?
 }
 
 struct Told<'a, W> {

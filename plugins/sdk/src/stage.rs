@@ -27,7 +27,8 @@ pub trait Stage: Send + Sync + 'static {
 
 /// A stage at work. Any `FnMut(&RecordBatch, &mut dyn Call) -> Result<Vec<ArrayRef>, Error>` that can be sent is one.
 pub trait Work: Send {
-    /// The added columns, one value for each row given: `rows` has `id` and the columns read, in the order of the manifest.
+    /// The added columns, one value for each row given: `rows` has `id` first, and the columns read in the
+    /// order of the manifest (`id` once, should it be among them).
     ///
     /// For a map the result is a function of the read columns of each row alone, byte for byte. For a table these are all
     /// rows, sorted by `id`. An error fails the whole call; a row that fails alone is told to the call.

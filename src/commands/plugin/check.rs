@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use affectflow_pipeline::Problem;
 use affectflow_pipeline::registry::{Kind, Plugins};
@@ -13,6 +14,9 @@ use affectflow_stages::ingest::{Domain, generated};
 use serde_json::Value;
 
 use crate::exit::{Exit, Failure, Outcome};
+
+/// Time that the checks with many rows may take each.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Arguments of `plugin check`.
 #[derive(Debug, clap::Args)]
@@ -60,7 +64,7 @@ pub fn run(args: Args) -> Outcome {
         let kind: &dyn Kind = kind.as_ref();
         let arriving =
             arriving(manifest, &config).map_err(|what| Failure::wrong(what, "look at `--config`"))?;
-        let trial = Trial { kind, options: config.clone(), arriving, picture: &picture, many: args.rows };
+        let trial = Trial { kind, options: config.clone(), arriving, picture: &picture, many: args.rows, patience: PATIENCE };
         let mut lost = None;
         well &= check(&trial, &mut |finding| lost = tell(&finding).err().or(lost.take()));
         lost.map_or(Ok(()), Err)?;

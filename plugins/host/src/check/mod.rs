@@ -28,8 +28,6 @@ pub use samples::Picture;
 
 /// Rows that most checks take.
 const ROWS: u64 = 64;
-/// Time that the many rows may take; what was done by then counts.
-const LONG: Duration = Duration::from_secs(30);
 /// Time in which a call should end once the user has asked to stop.
 const SOON: Duration = Duration::from_secs(2);
 /// Rounds in search of a leak, and the bytes that they may leave behind.
@@ -48,6 +46,8 @@ pub struct Trial<'a> {
     pub picture: Picture<'a>,
     /// Rows of the check with many rows.
     pub many: u64,
+    /// Time that many rows, and the search for a leak, may take; what was done by then counts.
+    pub patience: Duration,
 }
 
 /// What was found by one check.
@@ -231,12 +231,12 @@ impl<'a> Bench<'a> {
     }
 
     fn nulls(&self) -> Seen {
-        let rows = samples::nulls(&self.reads, &(0..7).collect::<Vec<_>>());
+        let rows = samples::nulls(&self.reads, &(ROWS..ROWS + 7).collect::<Vec<_>>());
         self.beside(rows.map_err(|error| error.to_string())?)
     }
 
     fn nonsense(&self) -> Seen {
-        let rows = samples::nonsense(&self.reads, &(0..50).collect::<Vec<_>>());
+        let rows = samples::nonsense(&self.reads, &(ROWS..ROWS + 50).collect::<Vec<_>>());
         self.beside(rows.map_err(|error| error.to_string())?)
     }
 
@@ -266,7 +266,7 @@ impl<'a> Bench<'a> {
         let mut at = self.open(&Context::detached([]))?;
         let call = at.map.rows_per_call().max(1) as u64;
         let (began, mut done) = (Instant::now(), 0);
-        while done < self.trial.many && began.elapsed() < LONG {
+        while done < self.trial.many && began.elapsed() < self.trial.patience {
             let numbers: Vec<u64> = (done..(done + call).min(self.trial.many)).collect();
             at.call(&self.rows(&numbers)?)?;
             done += numbers.len() as u64;
@@ -307,7 +307,7 @@ impl<'a> Bench<'a> {
         let mut at = self.open(&Context::detached([]))?;
         let rows = self.rows(&(0..16).collect::<Vec<_>>())?;
         let (began, mut rounds, mut before) = (Instant::now(), 0, None);
-        while rounds < ROUNDS && began.elapsed() < LONG {
+        while rounds < ROUNDS && began.elapsed() < self.trial.patience {
             at.call(&rows)?;
             rounds += 1;
             if rounds == ROUNDS / 4 {

@@ -72,9 +72,9 @@ fn column(field: &FieldRef, numbers: &[u64], picture: Picture) -> Result<ArrayRe
             Arc::new(numbers.iter().map(bytes).collect::<BinaryArray>())
         }
         DataType::Utf8 => Arc::new(numbers.iter().map(|&number| Some(text(number))).collect::<StringArray>()),
-        DataType::Boolean => {
-            Arc::new(numbers.iter().map(|&number| Some(mixed(number).is_multiple_of(2))).collect::<BooleanArray>())
-        }
+        DataType::Boolean => Arc::new(
+            numbers.iter().map(|&number| Some(mixed(number).is_multiple_of(2))).collect::<BooleanArray>(),
+        ),
         DataType::List(item) => {
             let lengths: Vec<usize> = numbers.iter().map(|&number| mixed(number) as usize % 4).collect();
             let inner: Vec<u64> = numbers
