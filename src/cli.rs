@@ -77,6 +77,10 @@ pub enum Command {
     Cache(cache::Args),
     /// Stages of other people: which there are, and who may run
     Plugin(plugin::Args),
+    /// Serve the map stages to another engine over standard input and output, as a plugin would
+    ///
+    /// The protocol is that of plugins (plugins/PROTOCOL.md): lines of JSON, rows as Arrow IPC streams.
+    Worker,
     /// Print shell completions
     Completions(completions::Args),
     #[command(flatten)]

@@ -186,6 +186,17 @@ fn a_process_works_and_one_in_rust_keeps_the_contract() {
 }
 
 #[test]
+fn our_own_stages_serve_another_engine_as_a_plugin_would() {
+    let program = env!("CARGO_BIN_EXE_affectflow");
+    let project = Project::new("version: 1\npipelines: {}\n");
+    let config = "{\"num_beams\": 1}";
+    let args = ["plugin", "check", "--kind", "embed", "--config", config, "--rows", "24", program, "worker"];
+    let checked = project.run(&args).expect(0, &[]).stdout;
+    assert!(checked.contains("reads image; adds caption, triples, knowledge"), "{checked}");
+    assert!(checked.contains("ok  nonsense fails no other row: 50 rows failed on their own"), "{checked}");
+}
+
+#[test]
 fn what_breaks_the_contract_is_found_by_the_kit() {
     let project = unruly("who", "", "");
     let unruly = built("unruly").display().to_string();
@@ -193,7 +204,11 @@ fn what_breaks_the_contract_is_found_by_the_kit() {
     assert_eq!(checked.code, 1, "{}", checked.stdout);
     let found = "FAILED  the same again, the same bytes: column 0 has another value for row 0 when it was opened anew";
     assert!(checked.stdout.contains(found), "{}", checked.stdout);
-    assert!(checked.stdout.contains("FAILED  refuses a version that it does not speak"), "{}", checked.stdout);
+    assert!(
+        checked.stdout.contains("FAILED  refuses a version that it does not speak"),
+        "{}",
+        checked.stdout
+    );
     let checked = project.run(&["plugin", "check", &unruly, "floats"]);
     assert!(checked.stdout.contains("FAILED  columns, types and lengths as declared"), "{}", checked.stdout);
 }

@@ -49,7 +49,7 @@ pub fn run(args: Args, registry: &Registry) -> Outcome {
 }
 
 /// Refuses a folder that holds anything.
-fn empty(dir: &Path) -> Result<(), Failure> {
+pub(super) fn empty(dir: &Path) -> Result<(), Failure> {
     let hint = "name a folder that is new or empty";
     if !dir.exists() {
         return Ok(());
@@ -139,7 +139,7 @@ fn next(template: Template) -> &'static [&'static str] {
 }
 
 /// A path as a shell takes it.
-fn quoted(path: &Path) -> String {
+pub(super) fn quoted(path: &Path) -> String {
     let text = path.display().to_string();
     let plain = |c: char| c.is_alphanumeric() || "/._-+:\\".contains(c);
     if text.chars().all(plain) { text } else { format!("'{}'", text.replace('\'', "'\\''")) }

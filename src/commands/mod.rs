@@ -16,6 +16,7 @@ pub mod show;
 pub mod stages;
 pub mod validate;
 pub mod why;
+pub mod worker;
 
 use affectflow_pipeline::Registry;
 use affectflow_pipeline::cache::Damage;
@@ -42,6 +43,7 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Show(args) => show::run(args, &project),
         Command::Cache(args) => cache::run(args, &project),
         Command::Completions(args) => completions::run(args),
+        Command::Worker => worker::run(registry),
         Command::Plugin(args) => plugin::run(args, &project),
         Command::Later(command) => later::run(&command),
     }

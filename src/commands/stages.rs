@@ -1,6 +1,6 @@
 //! `stages`: the kinds registered; for one, everything that a writer of pipelines wants to know.
 
-mod trial;
+pub(super) mod trial;
 
 use std::io::Write;
 

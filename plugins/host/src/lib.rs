@@ -18,7 +18,9 @@ mod object;
 pub mod process;
 mod transport;
 pub mod trust;
+mod whole;
 mod work;
+pub mod worker;
 
 pub use host::Host;
 pub use native::plugin;

@@ -25,9 +25,11 @@ impl Stage for Shout {
     type Options = Options;
 
     fn about(&self) -> Manifest {
-        Manifest::map("shout", 1, "Writes a caption in capitals")
-            .reads("caption", "utf8")
-            .adds("shouted", "utf8", "the caption in capitals, and the mark")
+        Manifest::map("shout", 1, "Writes a caption in capitals").reads("caption", "utf8").adds(
+            "shouted",
+            "utf8",
+            "the caption in capitals, and the mark",
+        )
     }
 
     fn open(&self, options: Options) -> Result<Box<dyn Work>, Error> {

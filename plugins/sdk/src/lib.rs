@@ -54,6 +54,7 @@ pub mod manifest;
 #[cfg(feature = "serve")]
 pub mod serve;
 mod stage;
+pub mod testing;
 pub mod types;
 #[cfg(feature = "serve")]
 pub mod wire;

@@ -100,6 +100,16 @@ pub struct Column {
     pub about: String,
 }
 
+/// A column and its type.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Typed {
+    /// Its name.
+    pub name: String,
+    /// Its type, as [`crate::types`] writes it.
+    #[serde(rename = "type")]
+    pub kind: String,
+}
+
 fn no_options() -> Value {
     serde_json::json!({ "type": "object", "properties": {}, "additionalProperties": false })
 }

@@ -57,11 +57,11 @@ impl Server {
     fn answer(&mut self, ask: Ask, from: &mut impl Read, to: &mut impl Write) -> Result<Answer, Fall> {
         match ask {
             Ask::Hello { contract, .. } => self.hello(contract).map(|hello| Some((hello, Vec::new()))),
-            Ask::Open { worker, kind, options, adds, .. } => {
+            Ask::Open { worker, kind, options, reads, adds } => {
                 let found = self.kinds.iter().find(|one| one.manifest().kind == kind);
                 let found =
                     found.ok_or_else(|| Error::new(format!("there is no kind `{kind}` in this plugin")));
-                let work = guarded(|| found?.open(&options))?;
+                let work = guarded(|| found?.open_on(&options, &reads))?;
                 self.open.insert(worker, (work, adds));
                 Ok(Some((Tell::Opened { worker }, Vec::new())))
             }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::manifest::Manifest;
+use crate::manifest::{Manifest, Typed};
 
 /// A kind of stage.
 pub trait Stage: Send + Sync + 'static {
@@ -105,6 +105,11 @@ pub trait Kind: Send + Sync {
     fn manifest(&self) -> Manifest;
     /// Opens it with complete options.
     fn open(&self, options: &Value) -> Result<Box<dyn Work>, Error>;
+    /// Opens it with complete options, for columns of these types.
+    fn open_on(&self, options: &Value, reads: &[Typed]) -> Result<Box<dyn Work>, Error> {
+        let _ = reads;
+        self.open(options)
+    }
 }
 
 impl<S: Stage> Kind for S {

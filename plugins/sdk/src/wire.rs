@@ -11,6 +11,7 @@ use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use crate::manifest::Typed;
 use crate::manifest::{Contract, Manifest};
 
 /// Longest line, in bytes.
@@ -118,16 +119,6 @@ pub enum Tell {
         #[serde(default)]
         note: String,
     },
-}
-
-/// A column and its type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Typed {
-    /// Its name.
-    pub name: String,
-    /// Its type, as [`crate::types`] writes it.
-    #[serde(rename = "type")]
-    pub kind: String,
 }
 
 /// A file of a plugin.

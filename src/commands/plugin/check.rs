@@ -64,7 +64,14 @@ pub fn run(args: Args) -> Outcome {
         let kind: &dyn Kind = kind.as_ref();
         let arriving =
             arriving(manifest, &config).map_err(|what| Failure::wrong(what, "look at `--config`"))?;
-        let trial = Trial { kind, options: config.clone(), arriving, picture: &picture, many: args.rows, patience: PATIENCE };
+        let trial = Trial {
+            kind,
+            options: config.clone(),
+            arriving,
+            picture: &picture,
+            many: args.rows,
+            patience: PATIENCE,
+        };
         let mut lost = None;
         well &= check(&trial, &mut |finding| lost = tell(&finding).err().or(lost.take()));
         lost.map_or(Ok(()), Err)?;

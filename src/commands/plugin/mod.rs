@@ -2,6 +2,7 @@
 
 mod check;
 mod list;
+mod new;
 mod trust;
 
 use affectflow_pipeline::Problem;
@@ -19,6 +20,8 @@ pub struct Args {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
+    /// Make a project with a stage of your own, which builds, passes its tests and runs
+    New(new::Args),
     /// List the plugins of the file: kinds, versions, whether they are trusted. Runs nothing
     List,
     /// Run the plugins of the file to ask what they bring, and let them run from now on, as they are
@@ -30,6 +33,7 @@ enum Command {
 /// Hands over to the subcommand.
 pub fn run(args: Args, project: &Project) -> Outcome {
     match args.command {
+        Command::New(args) => new::run(args),
         Command::List => list::run(project),
         Command::Trust(args) => trust::run(args, project),
         Command::Check(args) => check::run(args),

@@ -5,6 +5,7 @@ mod memory;
 mod refusal;
 mod samples;
 
+use std::cell::OnceCell;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use affectflow_pipeline::registry::Kind;
 use affectflow_pipeline::run::context::Context;
-use affectflow_pipeline::stage::{Failures, Inputs, schema_of};
+use affectflow_pipeline::stage::{Inputs, schema_of};
 use affectflow_pipeline::{Map, Work, Worker};
 use affectflow_plugin::{Manifest, types};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
@@ -22,6 +23,7 @@ use serde_json::Value;
 
 use crate::columns;
 use crate::defaults::fill;
+use crate::whole;
 
 pub use refusal::refusals;
 pub use samples::Picture;
@@ -124,6 +126,8 @@ struct Bench<'a> {
     work: Work,
     reads: Vec<FieldRef>,
     adds: Vec<FieldRef>,
+    /// What the first rows give, which the others are held against.
+    base: OnceCell<Result<Done, String>>,
 }
 
 impl<'a> Bench<'a> {
@@ -141,7 +145,7 @@ impl<'a> Bench<'a> {
         let (planned, _) = trial.kind.plan(&trial.options, &inputs).map_err(|problem| problem.to_string())?;
         let read = |name: &String| all.iter().find(|field| field.name() == name).cloned();
         let reads = planned.consumes.iter().filter_map(read).collect();
-        Ok(Bench { trial, work: planned.work, reads, adds: planned.adds })
+        Ok(Bench { trial, work: planned.work, reads, adds: planned.adds, base: OnceCell::new() })
     }
 
     fn said(&self) -> String {
@@ -172,8 +176,13 @@ impl<'a> Bench<'a> {
         self.open(&Context::detached([]))?.call(rows)
     }
 
+    fn base(&self) -> Result<&Done, String> {
+        let base = self.base.get_or_init(|| self.once(&self.some()?));
+        base.as_ref().map_err(String::clone)
+    }
+
     fn delivered(&self) -> Seen {
-        let done = self.once(&self.some()?)?;
+        let done = self.base()?;
         match done.failed.len() {
             0 => Ok(format!("{ROWS} rows")),
             failed => Ok(format!("{ROWS} rows, {failed} of them failed: {}", done.failed[0].1)),
@@ -185,13 +194,13 @@ impl<'a> Bench<'a> {
         let mut at = self.open(&Context::detached([]))?;
         let (one, two) = (at.call(&rows)?, at.call(&rows)?);
         one.same(&two, "the second time")?;
-        one.same(&self.once(&rows)?, "when it was opened anew")?;
+        self.base()?.same(&one, "when it was opened anew")?;
         Ok("also when opened anew".into())
     }
 
     fn calls(&self) -> Seen {
         let rows = self.some()?;
-        let whole = self.once(&rows)?;
+        let whole = self.base()?;
         for size in [1, 7, 64] {
             let mut at = self.open(&Context::detached([]))?;
             let parts = (0..rows.num_rows()).step_by(size).map(|from| {
@@ -207,22 +216,19 @@ impl<'a> Bench<'a> {
     }
 
     fn order(&self) -> Seen {
-        let forth: Vec<u64> = (0..ROWS).collect();
-        let back: Vec<u64> = (0..ROWS).rev().collect();
-        let (one, two) = (self.once(&self.rows(&forth)?)?, self.once(&self.rows(&back)?)?);
+        let two = self.once(&self.rows(&(0..ROWS).rev().collect::<Vec<_>>())?)?;
         let turned = UInt32Array::from_iter_values((0..ROWS as u32).rev());
         let turn = |column: &ArrayRef| take(column, &turned, None).map_err(|error| error.to_string());
         let columns = two.columns.iter().map(turn).collect::<Result<_, _>>()?;
         let failed = two.failed.into_iter().rev().collect();
-        one.same(&Done { columns, failed }, "from the last row to the first")?;
+        self.base()?.same(&Done { columns, failed }, "from the last row to the first")?;
         Ok(String::new())
     }
 
     fn sliced(&self) -> Seen {
-        let more = self.rows(&(0..ROWS + 16).collect::<Vec<_>>())?;
-        let numbers: Vec<u64> = (5..5 + ROWS).collect();
-        let (one, two) = (self.once(&more.slice(5, ROWS as usize))?, self.once(&self.rows(&numbers)?)?);
-        two.same(&one, "as a slice that begins at row 5")?;
+        let more: Vec<u64> = (ROWS..ROWS + 5).chain(0..ROWS).chain(ROWS + 5..ROWS + 9).collect();
+        let sliced = self.once(&self.rows(&more)?.slice(5, ROWS as usize))?;
+        self.base()?.same(&sliced, "as a slice that begins at row 5")?;
         Ok(String::new())
     }
 
@@ -242,8 +248,7 @@ impl<'a> Bench<'a> {
 
     /// Rows that may fail, among rows that must come out as they do alone.
     fn beside(&self, strange: RecordBatch) -> Seen {
-        let good = self.some()?;
-        let alone = self.once(&good)?;
+        let (good, alone) = (self.some()?, self.base()?);
         let schema = good.schema();
         let strange = RecordBatch::try_new(schema.clone(), strange.columns().to_vec());
         let strange = strange.map_err(|error| error.to_string())?;
@@ -335,44 +340,15 @@ struct At<'a> {
 
 impl At<'_> {
     fn call(&mut self, rows: &RecordBatch) -> Result<Done, String> {
-        let mut failures = Failures::default();
-        let said = |error: affectflow_pipeline::StageError| error.message().to_owned();
-        let prepared = self.map.prepare(rows.clone(), &mut failures).map_err(said)?;
-        let columns = match prepared.num_rows() {
-            0 if rows.num_rows() > 0 => Vec::new(),
-            _ => self.worker.compute(&prepared, &mut failures).map_err(said)?,
-        };
+        let called = whole::call(self.map, self.worker.as_mut(), rows);
+        let (columns, failed) = called.map_err(|error| error.message().to_owned())?;
         for (field, column) in self.adds.iter().zip(&columns) {
-            if column.data_type() != field.data_type() || column.len() != prepared.num_rows() {
-                let (given, count) = (column.data_type(), column.len());
-                let (name, wanted) = (field.name(), field.data_type());
-                return Err(format!(
-                    "`{name}` is declared as {wanted}, and {count} values of {given} were delivered for {} rows",
-                    prepared.num_rows()
-                ));
+            if column.data_type() != field.data_type() {
+                let (name, wanted, given) = (field.name(), field.data_type(), column.data_type());
+                return Err(format!("`{name}` is declared as {wanted} and delivered as {given}"));
             }
         }
-        let failed: Vec<(String, String)> = failures.into_inner();
-        // What stands for a row that failed does not matter.
-        let ids = prepared.column(0).as_string::<i32>();
-        let own: Vec<u32> = (0..ids.len() as u32)
-            .filter(|&row| !failed.iter().any(|(id, _)| id == ids.value(row as usize)))
-            .collect();
-        let kept = |column: &ArrayRef| -> Result<ArrayRef, String> {
-            let mut places = vec![None; rows.num_rows()];
-            let all = rows.column(0).as_string::<i32>();
-            let mut next = own.iter().peekable();
-            for (at, id) in all.iter().enumerate() {
-                if let Some(&&row) = next.peek()
-                    && id == Some(ids.value(row as usize))
-                {
-                    places[at] = Some(row);
-                    next.next();
-                }
-            }
-            take(column, &UInt32Array::from(places), None).map_err(|error| error.to_string())
-        };
-        Ok(Done { columns: columns.iter().map(kept).collect::<Result<_, _>>()?, failed })
+        Ok(Done { columns, failed })
     }
 }
 
