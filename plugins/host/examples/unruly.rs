@@ -6,11 +6,8 @@ use std::time::Duration;
 
 use affectflow_plugin::wire::{self, Ask, Tell};
 use affectflow_plugin::{Contract, Manifest};
-use arrow::array::{
-    Array, ArrayData, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array,
-};
-use arrow::buffer::Buffer;
-use arrow::datatypes::{DataType, Field, Schema};
+use arrow::array::{Array, ArrayRef, AsArray, Float32Array, RecordBatch, StringArray, UInt32Array};
+use arrow::datatypes::{Field, Schema};
 
 fn main() {
     let mode = std::env::args().nth(1).unwrap_or_default();
