@@ -150,7 +150,13 @@ impl<W: Write> Server<'_, W> {
         let (line, column) = document.place(line, character);
         let spec = self.spec(document, line);
         let spec = spec.as_ref().or(document.spec.as_ref());
-        let draft = Draft::new(self.language, &document.path, &document.text, &read, spec);
+        // A file with plugins has words of its own.
+        let with_plugins = spec.filter(|spec| !spec.plugins.is_empty());
+        let base = document.path.parent().unwrap_or(Path::new("."));
+        let registry = with_plugins.map(|spec| self.registry.with_plugins(spec, base).0);
+        let language = registry.as_ref().map(Language::new);
+        let language = language.as_ref().unwrap_or(self.language);
+        let draft = Draft::new(language, &document.path, &document.text, &read, spec);
         let found = look(&draft, document, line, column);
         self.answer(id, found)
     }

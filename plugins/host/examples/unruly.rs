@@ -98,6 +98,7 @@ fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead
     let column: ArrayRef = match mode {
         "floats" => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
         "turns" if calls > 1 => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
+        "counts" => Arc::new(UInt32Array::from(vec![calls; captions.len()])),
         "who" => Arc::new(UInt32Array::from(vec![std::process::id(); captions.len()])),
         "short" => lengths.slice(0, captions.len() - 1),
         "texts" => Arc::new(StringArray::from(vec!["texts"; captions.len()])),

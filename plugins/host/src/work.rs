@@ -9,7 +9,7 @@ use affectflow_pipeline::{Map, StageError, StageResult, Table, Worker};
 use affectflow_plugin::{Call, types};
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, UInt32Array};
 use arrow::compute::cast;
-use arrow::datatypes::FieldRef;
+use arrow::datatypes::{DataType, FieldRef};
 
 use crate::fault::Fault;
 use crate::transport::{Opening, Session, Transport};
@@ -144,7 +144,7 @@ fn delivered(adds: &[FieldRef], columns: Vec<ArrayRef>, rows: usize) -> Result<V
             return Ok(column);
         }
         // Names of the items of a list, and whether they could be null, are nobody's concern.
-        if field.data_type().equals_datatype(column.data_type())
+        if alike(field.data_type(), column.data_type())
             && let Ok(column) = cast(&column, field.data_type())
         {
             return Ok(column);
@@ -153,4 +153,22 @@ fn delivered(adds: &[FieldRef], columns: Vec<ArrayRef>, rows: usize) -> Result<V
         Err(Fault::plugin(format!("it declares `{name}` as {} and delivers {given}", types::words(field))))
     };
     adds.iter().zip(columns).map(fit).collect()
+}
+
+/// Whether two types differ in nothing but the names of items and what may be null.
+fn alike(one: &DataType, two: &DataType) -> bool {
+    match (one, two) {
+        (DataType::List(one), DataType::List(two)) => alike(one.data_type(), two.data_type()),
+        (DataType::FixedSizeList(one, width), DataType::FixedSizeList(two, other)) => {
+            width == other && alike(one.data_type(), two.data_type())
+        }
+        (DataType::Struct(one), DataType::Struct(two)) => {
+            let fields = one.iter().zip(two);
+            one.len() == two.len()
+                && fields
+                    .into_iter()
+                    .all(|(a, b)| a.name() == b.name() && alike(a.data_type(), b.data_type()))
+        }
+        (one, two) => one == two,
+    }
 }

@@ -61,6 +61,7 @@ impl Map for Embedding {
             knowledge: self.knowledge,
             values: self.values,
             parallel,
+            cx: cx.clone(),
         }))
     }
 
@@ -94,6 +95,7 @@ struct Open {
     knowledge: KnowledgeOptions,
     values: usize,
     parallel: bool,
+    cx: Context,
 }
 
 #[derive(Default)]
@@ -111,7 +113,8 @@ impl Worker for Open {
             _ => None,
         };
         let picture = |row: usize| pictures.map(|pictures| pictures.value(row)).unwrap_or_default();
-        let made = each(ids, self.parallel, failures, |row| self.row(ids.value(row), picture(row)));
+        let made =
+            each(ids, self.parallel, &self.cx, failures, |row| self.row(ids.value(row), picture(row)))?;
         let mut knowledge = Vec::with_capacity(made.len() * self.values);
         for row in &made {
             match row {

@@ -46,11 +46,14 @@ impl Map for Perception {
             context: (self.tokens, self.width),
             values: self.values,
             views: self.views.clone(),
+            cx: cx.clone(),
         }))
     }
 
+    /// Large pictures are computed one after the other in any case, each for seconds: a call is one of them, so that a run
+    /// that is stopped loses one.
     fn rows_per_call(&self) -> usize {
-        self.rows_per_call
+        if self.side <= SIDE_BY_SIDE { self.rows_per_call } else { 1 }
     }
 
     fn prepare(&self, rows: RecordBatch, failures: &mut Failures) -> StageResult<RecordBatch> {
@@ -67,6 +70,7 @@ struct Open {
     context: (usize, usize),
     values: usize,
     views: Vec<View>,
+    cx: Context,
 }
 
 impl Worker for Open {
@@ -75,11 +79,11 @@ impl Worker for Open {
         let knowledge = rows.column_by_name(columns::KNOWLEDGE);
         let knowledge =
             knowledge.ok_or_else(|| StageError::new("no column `knowledge` reached this stage"))?;
-        let made = each(ids, self.parallel, failures, |row| {
+        let made = each(ids, self.parallel, &self.cx, failures, |row| {
             let known = tensor::row_f32(knowledge, row)
                 .ok_or("the row has no `knowledge`; run `embed` on it first")?;
             self.row(pictures.value(row), known).map_err(|error| error.to_string())
-        });
+        })?;
         let width = self.values * self.views.len();
         let mut features = Vec::with_capacity(made.len() * width);
         for row in made {
