@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use crate::commands::{
-    cache, completions, export, graph, init, later, plan, plugin, run, runs, show, stages, validate, why,
+    cache, completions, export, graph, init, later, plan, plugin, run, runs, show, stages, test, validate,
+    why,
 };
 
 /// Declarative, resumable pipelines for emotion in pictures.
@@ -24,7 +25,7 @@ pub struct Cli {
 const AFTER: &str = "\
 Exit codes:
   0    done
-  1    a stage failed, or more of its rows than its threshold allows
+  1    a stage failed, or more of its rows than its threshold allows; a test failed
   2    the file, the arguments or the data named are wrong; nothing ran
   3    done, but rows are in quarantine
   4    damage that could not be repaired
@@ -57,6 +58,8 @@ pub enum Command {
     Why(why::Args),
     /// Report every problem of the file at once
     Validate(validate::Args),
+    /// Run the tests of the file: rows that it gives, and what it expects of those that leave a stage
+    Test(test::Args),
     /// List the kinds of stages; for one, its options, columns and an example
     Stages(stages::Args),
     /// Print the JSON Schema of the pipeline file, for editors

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use affectflow_pipeline::Registry;
 use affectflow_pipeline::run::record::Record;
-use affectflow_pipeline::spec::{Spec, load_lenient};
+use affectflow_pipeline::spec::{Spec, TestSpec, load_lenient};
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
@@ -32,6 +32,10 @@ fn command(registry: &Registry) -> Command {
             .collect()
     });
     let stages = || ArgValueCandidates::new(|| candidates(&Typed::new(), stages));
+    let tests = ArgValueCandidates::new(|| {
+        let name = |test: &TestSpec| CompletionCandidate::new(&test.name.text);
+        candidates(&Typed::new(), |spec, _| spec.tests.iter().map(name).collect())
+    });
     let runs = || ArgValueCandidates::new(|| runs(&Typed::new()));
     let mut command = Cli::command();
     for name in ["run", "plan", "graph"] {
@@ -46,6 +50,7 @@ fn command(registry: &Registry) -> Command {
     let placed = ArgValueCompleter::new(|word: &OsStr| placed(&Typed::new(), word));
     command
         .mut_subcommand("why", |command| command.mut_arg("stage", |arg| arg.add(placed)))
+        .mut_subcommand("test", |command| command.mut_arg("names", |arg| arg.add(tests)))
         .mut_subcommand("stages", |command| command.mut_arg("kind", |arg| arg.add(kinds)))
         .mut_subcommand("show", |command| command.mut_arg("run", |arg| arg.add(runs())))
         .mut_subcommand("export", |command| {

@@ -1,5 +1,5 @@
 //! The affectflow engine: a YAML file as typed ([`spec`]), a plan as resolved ([`plan`]), a run that keeps every
-//! intermediate column on disk ([`run`], [`cache`]).
+//! intermediate column on disk ([`run`], [`cache`]), and tests that stand in the file ([`trial`]).
 //!
 //! The engine names no stage: kinds come from a [`Registry`](registry::Registry). It has no async runtime, and it never prints.
 
@@ -16,6 +16,7 @@ pub mod run;
 pub mod spec;
 pub mod stage;
 pub mod tensor;
+pub mod trial;
 pub mod units;
 
 pub use batch::Batch;

@@ -1,4 +1,4 @@
-//! `test`, `graph`, ...: commands with a place in the command line that are not there yet.
+//! `compare`, `report`, ...: commands with a place in the command line that are not there yet.
 
 use clap::Subcommand;
 
@@ -7,8 +7,6 @@ use crate::exit::{Failure, Outcome};
 /// The commands that say that they are not there yet.
 #[derive(Debug, Subcommand)]
 pub enum Later {
-    /// Run the `tests:` blocks of the file (not there yet)
-    Test(Anything),
     /// Metrics of several runs side by side (not there yet)
     Compare(Anything),
     /// Write the HTML report of a run (not there yet)
@@ -27,7 +25,6 @@ pub struct Anything {
 /// Says so.
 pub fn run(command: &Later) -> Outcome {
     let (name, instead) = match command {
-        Later::Test(_) => ("test", "`affectflow validate` checks the file"),
         Later::Compare(_) => ("compare", "`affectflow show RUN` prints the scores of one run"),
         Later::Report(_) => ("report", "`affectflow show RUN` prints the scores of a run"),
         Later::Ui(_) => ("ui", "`affectflow runs` and `affectflow show RUN` print what is known"),

@@ -14,6 +14,7 @@ pub mod runs;
 pub mod schema;
 pub mod show;
 pub mod stages;
+pub mod test;
 pub mod validate;
 pub mod why;
 pub mod worker;
@@ -33,6 +34,7 @@ pub fn dispatch(cli: Cli, registry: &Registry) -> Outcome {
         Command::Plan(args) => plan::run(args, &project, registry),
         Command::Why(args) => why::run(args, &project, registry),
         Command::Validate(args) => validate::run(args, &project, registry),
+        Command::Test(args) => test::run(args, &project, registry),
         Command::Stages(args) => stages::run(args, &project.registry(registry)),
         Command::Schema => schema::run(&project.registry(registry)),
         Command::Graph(args) => graph::run(args, &project, registry),

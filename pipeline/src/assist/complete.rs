@@ -150,7 +150,8 @@ fn values(draft: &Draft<'_>, list: &mut List<'_>) {
         }
     }
     match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["default"] | ["pipelines", _, "extends"] => {
+        ["tests", test, "stage"] => list.names(draft.tested(test), "stage"),
+        ["default"] | ["pipelines", _, "extends"] | ["tests", _, "pipeline"] => {
             list.names(draft.keys(&["pipelines"]).map(|(_, item)| item.text.clone()), "pipeline");
         }
         _ => {}
@@ -219,6 +220,11 @@ fn keys(draft: &Draft<'_>, list: &mut List<'_>) {
                 explain::variable(draft, &var.text),
             );
         }
+    }
+    if let [tests, test, rows] = &path[..]
+        && (tests.as_str(), rows.as_str()) == ("tests", "rows")
+    {
+        list.names(draft.tested(test), "stage");
     }
     let here = fields(draft, path);
     if here.iter().any(|field| field.said("x-column").is_some_and(|takes| takes == "keys")) {

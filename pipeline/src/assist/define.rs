@@ -42,7 +42,12 @@ pub fn define(draft: &Draft<'_>, line: usize, column: usize) -> Option<Target> {
         }
     }
     match path[..] {
-        ["default"] | ["pipelines", _, "extends"] => found(draft, &["pipelines"], &item.text),
+        ["tests", test, "stage"] => {
+            draft.tested_in(test).iter().find_map(|pipeline| stage(draft, pipeline, &item.text))
+        }
+        ["default"] | ["pipelines", _, "extends"] | ["tests", _, "pipeline"] => {
+            found(draft, &["pipelines"], &item.text)
+        }
         ["include"] | ["include", _] => file(draft, item),
         _ => None,
     }

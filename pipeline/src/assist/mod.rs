@@ -129,6 +129,20 @@ impl<'a> Draft<'a> {
         names
     }
 
+    /// The pipelines that the stage of a test may be of: the one named, or the default one and all others.
+    fn tested_in(&self, test: &str) -> Vec<String> {
+        if let Some(pipeline) = self.value(&["tests".to_owned(), test.to_owned()], "pipeline") {
+            return vec![pipeline.to_owned()];
+        }
+        let default = self.value(&[], "default").map(str::to_owned);
+        default.into_iter().chain(self.keys(&["pipelines"]).map(|(_, item)| item.text.clone())).collect()
+    }
+
+    /// The stages that a test may be about.
+    fn tested(&self, test: &str) -> Vec<String> {
+        self.tested_in(test).iter().flat_map(|pipeline| self.stages(pipeline)).collect()
+    }
+
     /// The columns that arrive at the stage at a path, with their types.
     fn columns(&self, stage: &[String]) -> Vec<(String, String)> {
         let [first, pipeline, _, name] = stage else { return Vec::new() };

@@ -17,11 +17,11 @@ pub(super) struct Field<'a> {
     pub(super) shape: Shape<'a>,
 }
 
-/// How many keys lead to a stage, of a path that leads to one or into one.
+/// How many keys lead to a stage, of a path that leads to one or into one; a test has a kind and options like a stage.
 pub(super) fn stage_depth(path: &[String]) -> Option<usize> {
     let depth = match path.first().map(String::as_str)? {
         "pipelines" if path.get(2).is_some_and(|key| key == "stages") => 4,
-        "templates" => 2,
+        "templates" | "tests" => 2,
         _ => return None,
     };
     (path.len() >= depth).then_some(depth)
@@ -40,7 +40,9 @@ pub(super) fn fields<'a>(draft: &'a Draft<'_>, path: &[String]) -> Vec<Field<'a>
             let schema = draft.kind(stage).and_then(|kind| draft.language.kinds.get(kind.as_str()));
             schema.map_or_else(Vec::new, |schema| walk(vec![whole(schema, schema)], options))
         }
-        _ => file.pointer("/$defs/fields").map_or_else(Vec::new, |raw| walk(vec![whole(raw, file)], rest)),
+        _ => file
+            .pointer(if stage[0] == "tests" { "/$defs/test" } else { "/$defs/fields" })
+            .map_or_else(Vec::new, |raw| walk(vec![whole(raw, file)], rest)),
     }
 }
 

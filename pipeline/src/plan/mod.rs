@@ -13,7 +13,9 @@ mod options;
 mod ports;
 mod resolve;
 pub mod schema;
+mod schema_of_tests;
 pub(crate) mod shape;
+pub(crate) mod sketch;
 pub mod tries;
 
 use std::path::{Path, PathBuf};
@@ -30,8 +32,9 @@ pub use self::resolve::{plan, plans};
 pub use self::tries::Tries;
 use crate::error::{Problem, Span};
 use crate::registry::Registry;
-use crate::spec::{self, Spec};
+use crate::spec::{self, PipelineSpec, Spec};
 use crate::stage::{Planned, Retry};
+use crate::trial;
 
 /// A pipeline, resolved and checked as a whole.
 pub struct Plan {
@@ -165,7 +168,7 @@ pub fn check(path: &Path, sets: &[String], registry: &Registry) -> Vec<Problem> 
     check_read(spec.as_ref(), problems, registry, folder(path))
 }
 
-/// Every problem of a file read leniently: those that the reading found, and those of its pipelines.
+/// Every problem of a file read leniently: those that the reading found, those of its pipelines, and those of its tests.
 pub fn check_read(
     spec: Option<&Spec>,
     mut problems: Vec<Problem>,
@@ -173,6 +176,7 @@ pub fn check_read(
     base: &Path,
 ) -> Vec<Problem> {
     problems.extend(spec.into_iter().flat_map(|spec| check_spec(spec, registry, base)));
+    problems.extend(spec.into_iter().flat_map(|spec| trial::check(spec, registry, base)));
     spec::in_order(problems)
 }
 
@@ -185,8 +189,19 @@ pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem>
     spec::in_order(problems)
 }
 
+/// The plan of a pipeline of one combination that was made of a file's parts, not read from it.
+pub(crate) fn part(
+    pipeline: &PipelineSpec,
+    file: &str,
+    registry: &Registry,
+    base: &Path,
+) -> Result<Plan, Vec<Problem>> {
+    let place = resolve::Place { registry, base, file };
+    resolve::variants(pipeline, place, None)?.pop().ok_or_else(Vec::new)
+}
+
 /// The folder of a pipeline file.
-pub(crate) fn folder(path: &Path) -> &Path {
+pub fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

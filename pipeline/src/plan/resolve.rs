@@ -51,7 +51,9 @@ pub fn plans(
     until: Option<&str>,
 ) -> Result<Vec<Plan>, Vec<Problem>> {
     if spec.pipelines.is_empty() {
-        return Err(Vec::new());
+        let problem = Problem::new("the file has tests, and no pipelines").at(Span::argument(&spec.file));
+        let told = spec.tests.is_empty();
+        return Err((!told).then(|| problem.hint("`affectflow test` runs its tests")).into_iter().collect());
     }
     let chosen = choose(spec, pipeline_name).map_err(|problem| vec![problem])?;
     let (registry, mut problems) = registry.with_plugins(spec, base);
@@ -190,7 +192,7 @@ struct KindOf<'a> {
 }
 
 pub(super) struct Done {
-    stage: PlannedStage,
+    pub(super) stage: PlannedStage,
     provided: Provided,
     arriving: Provided,
 }

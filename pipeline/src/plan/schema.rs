@@ -6,13 +6,14 @@
 
 use serde_json::{Map as JsonMap, Value as Json, json};
 
+use super::schema_of_tests;
 use crate::registry::{Kind, Registry};
 use crate::spec::words::list;
 
 /// What a size may look like.
 const SIZE: &str = "^\\s*[0-9.]+\\s*([KMGTkmgt]?[Ii]?[Bb])?\\s*$";
 
-const REFERENCE: &str = "#/$defs/reference";
+pub(super) const REFERENCE: &str = "#/$defs/reference";
 
 /// What a name may be made of.
 const NAME: &str = "^[^\\s!-,./:-@\\[-^`{-~]+$";
@@ -27,6 +28,9 @@ pub fn json_schema(registry: &Registry) -> Json {
     let kinds: Vec<_> = registry.kinds().map(|kind| kind.as_ref()).collect();
     defs.insert("fields".into(), fields(&kinds));
     defs.insert("stage".into(), stage(&kinds));
+    defs.insert("test".into(), schema_of_tests::test(&kinds));
+    defs.insert("row".into(), schema_of_tests::row());
+    defs.insert("condition".into(), schema_of_tests::condition());
     for kind in kinds {
         defs.insert(def_name(kind.about().kind), options(kind));
     }
@@ -37,7 +41,7 @@ pub fn json_schema(registry: &Registry) -> Json {
         "type": "object",
         "properties": file(),
         "required": ["version"],
-        "anyOf": [{ "required": ["pipelines"] }, { "required": ["include"] }, { "required": ["templates"] }],
+        "anyOf": [{ "required": ["pipelines"] }, { "required": ["include"] }, { "required": ["templates"] }, { "required": ["tests"] }],
         "additionalProperties": false,
         "$defs": defs,
     })
@@ -100,6 +104,7 @@ fn file() -> Json {
             "propertyNames": { "pattern": NAME },
             "additionalProperties": { "$ref": "#/$defs/pipeline" },
         },
+        "tests": schema_of_tests::tests(),
     })
 }
 
@@ -270,28 +275,31 @@ fn stage(kinds: &[&dyn Kind]) -> Json {
     })
 }
 
-fn kind_choice(kind: &dyn Kind) -> Json {
+pub(super) fn kind_choice(kind: &dyn Kind) -> Json {
     let about = kind.about();
     let columns = list(about.columns.iter().map(|(name, _, _)| *name));
     json!({ "const": about.kind, "title": about.summary, "description": format!("{}. Adds columns: {columns}", about.summary) })
 }
 
-fn of_kind(kind: &str, then: Json) -> Json {
+pub(super) fn of_kind(kind: &str, then: Json) -> Json {
     json!({ "if": { "properties": { "kind": { "const": kind } }, "required": ["kind"] }, "then": then })
 }
 
 fn kind_rule(kind: &dyn Kind) -> Json {
     let about = kind.about();
-    let mut then =
-        json!({ "properties": { "config": { "$ref": format!("#/$defs/{}", def_name(about.kind)) } } });
+    let mut then = kind_config(kind);
     if about.shape == crate::stage::Shape::Source {
         then["properties"]["inputs"] = json!({ "maxItems": 0, "type": ["array", "null"] });
     }
     of_kind(about.kind, then)
 }
 
+pub(super) fn kind_config(kind: &dyn Kind) -> Json {
+    json!({ "properties": { "config": { "$ref": format!("#/$defs/{}", def_name(kind.about().kind)) } } })
+}
+
 /// The options that a stage of that kind must write; `None` where all have defaults.
-fn required_rule(kind: &dyn Kind) -> Option<Json> {
+pub(super) fn required_rule(kind: &dyn Kind) -> Option<Json> {
     let schema = kind.schema();
     let required =
         schema.get("required").filter(|required| required.as_array().is_some_and(|all| !all.is_empty()))?;

@@ -15,6 +15,7 @@ mod read;
 mod reuse;
 mod set;
 mod substitute;
+pub mod test;
 mod tries;
 mod when;
 pub(crate) mod words;
@@ -25,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 pub use node::{Entry, Node, Value};
 pub use plugins::{Origin, PluginSpec};
+pub use test::TestSpec;
 
 use crate::error::{Note, Problem, Span};
 use crate::plan::OnError;
@@ -45,6 +47,8 @@ pub struct Spec {
     pub plugins: Vec<PluginSpec>,
     /// The pipelines in the order written.
     pub pipelines: Vec<PipelineSpec>,
+    /// The tests in the order written.
+    pub tests: Vec<TestSpec>,
     /// Bytes that the cache may hold.
     pub max_size: Option<u64>,
     /// Stages that `--set stages.NAME...` named, with the argument.
@@ -182,6 +186,21 @@ pub fn parse_in(
     sets: &[String],
     world: &World<'_>,
 ) -> (Option<Spec>, Vec<Problem>) {
+    let (mut spec, mut problems) = parse_once(text, file_name, sets, world);
+    if let Some(spec) = &mut spec {
+        let again = |more: &[String]| parse_once(text, file_name, &[sets, more].concat(), world);
+        test::changed(spec, text.len(), &again, &mut problems);
+    }
+    (spec, in_order(problems))
+}
+
+/// The file as it is with those arguments, tests not yet with what they change themselves.
+fn parse_once(
+    text: &str,
+    file_name: &str,
+    sets: &[String],
+    world: &World<'_>,
+) -> (Option<Spec>, Vec<Problem>) {
     let (mut root, mut problems) = match yaml::parse(text, file_name) {
         Ok(parsed) => parsed,
         Err(problem) => return (None, vec![problem]),
@@ -196,7 +215,7 @@ pub fn parse_in(
     substitute::substitute(&mut root, world.env, &mut problems);
     let whole = read::Whole { file: file_name, included, sets: named, variants };
     let spec = read::read(&root, whole, &mut problems);
-    (spec, in_order(problems))
+    (spec, problems)
 }
 
 fn apply(root: &mut Node, sets: &[&String], problems: &mut Vec<Problem>) -> Vec<(String, Span)> {

@@ -12,11 +12,9 @@ use crate::plan::OnError;
 use crate::units;
 
 const FILE: &[&str] =
-    &["version", "default", "include", "vars", "plugins", "cache", "templates", "pipelines"];
-const FILE_LATER: &[&str] = &["tests"];
+    &["version", "default", "include", "vars", "plugins", "cache", "templates", "pipelines", "tests"];
 const CACHE: &[&str] = &["max_size"];
 const PIPELINE: &[&str] = &["description", "extends", "matrix", "stages"];
-const PIPELINE_LATER: &[&str] = &["tests"];
 const STAGE: &[&str] = &[
     "kind",
     "use",
@@ -29,7 +27,7 @@ const STAGE: &[&str] = &[
     "retry_wait",
     "time_limit",
 ];
-const STAGE_LATER: &[&str] = &["tests", "cache"];
+const STAGE_LATER: &[&str] = &["cache"];
 /// Fields in a place where they do not belong, and where they do.
 const ELSEWHERE: &[(&str, &str)] = &[
     ("matrix", "`matrix` belongs to a pipeline, beside `stages`"),
@@ -39,6 +37,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("template", "a stage takes a template over with `use: NAME`"),
     ("use", "`use` belongs to a stage, beside `config`"),
     ("stages", "`stages` belongs to a pipeline: `pipelines: {name: {stages: {...}}}`"),
+    ("tests", "`tests` belongs to the file, beside `pipelines`"),
 ];
 
 /// The share of rows that may fail where the file says nothing.
@@ -61,7 +60,7 @@ pub(super) fn included(root: &Node, problems: &mut Vec<Problem>) {
     let mut reader = Reader { problems };
     match root.value {
         Value::Map(_) => {
-            reader.fields(root, "the file", FILE, FILE_LATER);
+            reader.fields(root, "the file", FILE, &[]);
             reader.version(root);
             for key in ["vars", "templates", "pipelines"] {
                 reader.map_field(root, key);
@@ -116,12 +115,13 @@ pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -
             return None;
         }
     }
-    let misspelt = reader.fields(root, "the file", FILE, FILE_LATER);
+    let misspelt = reader.fields(root, "the file", FILE, &[]);
     reader.version(root);
     let plugins = super::plugins::read(root, reader.problems);
     let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::empty(root.span.clone()));
     let max_size = reader.max_size(root);
     let pipelines = reader.pipelines(root, misspelt, &whole);
+    let tests = super::test::read(root, &mut reader);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
         && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)
@@ -134,20 +134,20 @@ pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -
         );
     }
     let Whole { file, included, sets, .. } = whole;
-    Some(Spec { file: file.to_owned(), included, default, vars, plugins, pipelines, max_size, sets })
+    Some(Spec { file: file.to_owned(), included, default, vars, plugins, pipelines, tests, max_size, sets })
 }
 
-struct Reader<'a> {
-    problems: &'a mut Vec<Problem>,
+pub(super) struct Reader<'a> {
+    pub(super) problems: &'a mut Vec<Problem>,
 }
 
 impl Reader<'_> {
-    fn report(&mut self, span: &Span, message: impl Into<String>, hint: impl Into<String>) {
+    pub(super) fn report(&mut self, span: &Span, message: impl Into<String>, hint: impl Into<String>) {
         self.problems.push(Problem::new(message).at(span.clone()).hint(hint));
     }
 
     /// Reports fields that are not known; whether the missing ones may hide among them.
-    fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) -> bool {
+    pub(super) fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) -> bool {
         let mut misspelt = false;
         for entry in map.entries().iter().filter(|entry| !known.contains(&entry.key.as_str())) {
             if later.contains(&entry.key.as_str()) {
@@ -207,7 +207,7 @@ impl Reader<'_> {
     }
 
     /// The map under a key, empty where nothing is written.
-    fn map_field(&mut self, parent: &Node, key: &str) -> Option<Node> {
+    pub(super) fn map_field(&mut self, parent: &Node, key: &str) -> Option<Node> {
         let entry = parent.entry(key)?;
         match entry.value.value {
             Value::Map(_) => return Some(entry.value.clone()),
@@ -220,7 +220,7 @@ impl Reader<'_> {
         Some(Node::empty(entry.span.clone()))
     }
 
-    fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
+    pub(super) fn name(&mut self, node: &Node, what: &str) -> Option<Name> {
         match &node.value {
             _ if node.failed => None,
             Value::Str(text) if !text.is_empty() => {
@@ -234,7 +234,7 @@ impl Reader<'_> {
         }
     }
 
-    fn key(&mut self, entry: &Entry, what: &str) -> Name {
+    pub(super) fn key(&mut self, entry: &Entry, what: &str) -> Name {
         let fine = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
         if entry.key.is_empty() || !entry.key.chars().all(fine) {
             let message = format!("`{}` cannot be the name of a {what}", entry.key);
@@ -248,7 +248,8 @@ impl Reader<'_> {
         let Some(entry) = root.entry("pipelines") else {
             // What an included file would bring is not known where one could not be read.
             let unknown = root.get("include").is_some() && !self.problems.is_empty();
-            if !misspelt && !unknown {
+            // Tests may bring the stages that they are about.
+            if !misspelt && !unknown && root.get("tests").is_none() {
                 self.report(&root.span, "the file has no `pipelines`", hint);
             }
             return Vec::new();
@@ -311,7 +312,7 @@ impl Reader<'_> {
             self.report(&node.span, format!("{whose} must be a map with `stages`, not {node}"), hint);
             return None;
         };
-        let misspelt = self.fields(node, &whose, PIPELINE, PIPELINE_LATER);
+        let misspelt = self.fields(node, &whose, PIPELINE, &[]);
         let mut stages = Vec::new();
         match node.entry("stages") {
             None if misspelt || node.failed => {}
