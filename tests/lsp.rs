@@ -223,6 +223,14 @@ fn what_can_stand_at_a_place_is_offered_in_broken_text_too() {
     assert!(
         editor.completions(&stage(" { kind: filter, config: { where: { dom|")).contains(&"domain".to_owned())
     );
+    let test = |rest: &str| format!("{MENDED}tests:\n  t:{rest}\n");
+    assert_eq!(editor.completions(&test("\n    quar|")), ["quarantined"]);
+    assert_eq!(editor.completions(&test(" { stage: f|")), ["faces", "few"]);
+    assert_eq!(editor.completions(&test(" { pipeline: |")), ["p"]);
+    assert_eq!(editor.completions(&test(" { kind: sample, config: { fra|")), ["fraction"]);
+    assert_eq!(editor.completions(&test(" { kind: samp|")), ["sample"]);
+    assert_eq!(editor.completions(&test(" { stage: few, rows: { fac|")), ["faces"]);
+    assert_eq!(editor.completions(&test(" { stage: few, where: { label: { m|")), ["min", "max"]);
     assert!(editor.completions("version: 1 # |\n").is_empty());
     let found = editor.at("textDocument/completion", &stage(" { kind: sample, config: { cou|"));
     let item = &found["items"][0];
@@ -254,6 +262,13 @@ fn words_are_explained_and_lead_to_where_they_come_from() {
     assert_eq!(editor.definition(&put("vars.seed", "vars.|seed")), own(1, 8, 12));
     let including = put("vars:", "include: other.yaml\nvars:").replacen("use: drawn", "use: f|ar", 1);
     assert_eq!(editor.definition(&including), ("other.yaml".to_owned(), 2, 2, 5));
+    let tested = format!("{MENDED}tests: {{ t: {{ stage: fe|w, rows: [], count: 0 }} }}\n");
+    assert_eq!(editor.definition(&tested), own(7, 6, 9));
+    assert!(
+        editor
+            .hover(&tested.replace("fe|w", "few").replace("count", "cou|nt"))
+            .contains("Number of rows that leave")
+    );
     let second = format!("{MENDED}  q: {{ extends: p|, stages: {{ few: null }} }}\n");
     assert_eq!(editor.definition(&second), own(5, 2, 3));
     assert_eq!(editor.leave(), 0);

@@ -51,6 +51,26 @@ const BEYOND: &[&str] = &[
     "retries-of-a-source",
     "scoring-labels-elsewhere",
     "several-meanings-at-once",
+    "test-bound-of-text",
+    "test-column-that-does-not-leave",
+    "test-command-names-no-test",
+    "test-command-without-tests",
+    "test-gives-too-few-columns",
+    "test-ids-twice",
+    "test-of-a-file-not-there",
+    "test-of-no-pipeline",
+    "test-of-no-stage",
+    "test-rows-for-a-source",
+    "test-rows-for-ports",
+    "test-rows-of-no-stage",
+    "test-rows-that-do-not-reach",
+    "test-sets-a-wrong-value",
+    "test-sets-no-variable",
+    "test-type-not-told",
+    "test-type-unknown",
+    "test-value-of-another-type",
+    "test-without-rows",
+    "tests-alone-to-run",
     "until-a-stage-left-out",
     "use-in-a-round",
     "use-of-another-kind",
@@ -126,6 +146,7 @@ fn examples_fit() {
         let blocks = text.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
         blocks.filter(|block| block.starts_with("version:")).for_each(|block| fits(&schema, block));
     }
+    fits(&schema, &fs::read_to_string(repository("examples/tests.yaml")).unwrap());
     for kind in registry().kinds() {
         let example = kind.about().example.trim_end().replace('\n', "\n      ");
         fits(&schema, &format!("version: 1\npipelines:\n  p:\n    stages:\n      {example}\n"));
@@ -154,6 +175,11 @@ pipelines:
       perceive: { kind: perceive, on_error: '${vars.on_error}' }
   other: { extends: base, matrix: null, stages: { some: null, embed: { config: { num_beams: 1 } } } }
   third: { extends: other }
+tests:
+  a stage: { stage: perceive, set: { vars.seed: 1 }, rows: '${vars.rows}', where: { x: [1, null], y: { not: [a] } }, tolerance: 1e-3 }
+  its own: { kind: sample, config: { count: 1 }, rows: { left: [{ id: a, x: [1, { y: null }] }], right: [] }, expect: [{}], columns: [x] }
+  it fails: { kind: ingest, config: { source: folder, path: nowhere }, fails: there is no folder }
+  bad rows: { pipeline: base, stage: embed, rows: [{ image: { file: a.png } }], types: { image: binary }, quarantined: { row-0: null } }
 ",
     );
 }

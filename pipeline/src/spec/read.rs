@@ -35,6 +35,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("include", "`include` belongs to the file, beside `version`"),
     ("when", "`when` belongs to a stage, beside `kind`"),
     ("template", "a stage takes a template over with `use: NAME`"),
+    ("vars", "`vars` belongs to the file; a test changes them with `set: {vars.NAME: value}`"),
     ("use", "`use` belongs to a stage, beside `config`"),
     ("stages", "`stages` belongs to a pipeline: `pipelines: {name: {stages: {...}}}`"),
     ("tests", "`tests` belongs to the file, beside `pipelines`"),
