@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use affectflow_pipeline::{Problem, plan, spec};
 use plan_kinds::registry;
 
-/// A case: `=== name`, lines `> set ARG` or `> pipeline NAME` or `> until STAGE`, the file, `--- message`, the message.
+/// A case: `=== name`, lines `> set ARG` or `> pipeline NAME` or `> until STAGE` or `> check`, the file, `--- message`, the message.
 struct Case {
     name: String,
     arguments: Vec<String>,
@@ -48,6 +48,9 @@ fn said(case: &Case) -> String {
     let sets = arguments("set ");
     let (pipeline, until) = (arguments("pipeline ").pop(), arguments("until ").pop());
     let read = spec::parse_lenient(&case.yaml, "p.yaml", &sets, &environment);
+    if case.arguments.iter().any(|argument| argument == "check") {
+        return render(&plan::check_read(read.0.as_ref(), read.1, &registry(), Path::new(".")));
+    }
     let opened = plan::open_read(read, pipeline.as_deref(), &registry(), Path::new("."), until.as_deref());
     let problems = opened.err().unwrap_or_default();
     render(&problems)

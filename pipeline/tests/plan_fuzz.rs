@@ -104,7 +104,7 @@ fn no_mutation_panics() {
         assert!(problems.iter().all(|problem| problem.span.is_some() && !problem.message.is_empty()));
         assert!(read.is_some() || !problems.is_empty());
         if let Some(read) = &read {
-            let more = plan::check_spec(read, &registry, Path::new("."));
+            let more = plan::check_read(Some(read), Vec::new(), &registry, Path::new("."));
             assert!(more.iter().all(|problem| problem.span.is_some()));
         }
         match plan::open_read((read, problems), None, &registry, Path::new("."), None) {

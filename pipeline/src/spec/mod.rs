@@ -16,6 +16,7 @@ mod reuse;
 mod set;
 mod substitute;
 pub mod test;
+mod test_read;
 mod tries;
 mod when;
 pub(crate) mod words;

@@ -122,7 +122,7 @@ pub(super) fn read(root: &Node, whole: Whole<'_>, problems: &mut Vec<Problem>) -
     let vars = reader.map_field(root, "vars").unwrap_or_else(|| Node::empty(root.span.clone()));
     let max_size = reader.max_size(root);
     let pipelines = reader.pipelines(root, misspelt, &whole);
-    let tests = super::test::read(root, &mut reader);
+    let tests = super::test_read::read(root, &mut reader);
     let default = root.get("default").and_then(|node| reader.name(node, "`default`"));
     if let Some(default) = &default
         && !pipelines.iter().any(|pipeline| pipeline.name.text == default.text)

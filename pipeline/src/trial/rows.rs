@@ -84,6 +84,9 @@ impl Known<'_> {
                         arrays.push(arrow::array::new_null_array(field.data_type(), rows.len()));
                         fields.push(field);
                     }
+                    Err(problem) if problem.span.is_none() => {
+                        problems.push(problem.at(self.test.name.span.clone()));
+                    }
                     Err(problem) => problems.push(problem),
                 }
             }

@@ -13,6 +13,9 @@ use crate::tensor::{self, Dtype};
 /// The types that can be written, for messages.
 pub(super) const WORDS: &str = "types: `utf8`, `boolean`, `int32`, `int64`, `float32`, `float64`, `binary`, `list<T>`, `struct<name: T>`, `tensor float32 [2, 3]`";
 
+/// Most numbers in a tensor that a test declares.
+const LARGEST: usize = 1 << 24;
+
 /// The field that these words declare.
 pub(super) fn declared(name: &str, words: &str) -> Option<FieldRef> {
     if let Some(rest) = words.trim().strip_prefix("tensor ") {
@@ -26,7 +29,7 @@ pub(super) fn declared(name: &str, words: &str) -> Option<FieldRef> {
         let sides = shape.split(',').map(|side| side.trim().parse().ok().filter(|&side| side > 0));
         let sides: Vec<usize> = sides.collect::<Option<_>>()?;
         let values = sides.iter().try_fold(1usize, |all, &side| all.checked_mul(side))?;
-        return (values <= i32::MAX as usize).then(|| tensor::field(name, dtype, &sides));
+        return (values <= LARGEST).then(|| tensor::field(name, dtype, &sides));
     }
     Some(Arc::new(Field::new(name, kind(words)?, true)))
 }
