@@ -201,10 +201,10 @@ pipelines:
     matrix: { least: [1, 2] }
     stages:
       faces: { kind: ingest, config: { source: twemoji } }
-      some: { kind: sql, config: { query: \"SELECT id FROM rows WHERE score > ${vars.least}\" } }
+      some: { kind: sql, config: { query: \"SELECT id FROM rows WHERE label > ${vars.least}\" } }
 tests:
-  first: { stage: some, rows: [{ id: a, score: 1 }, { id: b, score: 2 }, { id: c, score: 3 }], count: 2 }
-  second: { stage: some, set: { vars.least: 2 }, rows: [{ id: b, score: 2 }, { id: c, score: 3 }], expect: [{ id: c }] }
+  first: { stage: some, rows: [{ id: a, label: 1 }, { id: b, label: 2 }, { id: c, label: 3 }], count: 2 }
+  second: { stage: some, set: { vars.least: 2 }, rows: [{ id: b, label: 2 }, { id: c, label: 3 }], expect: [{ id: c }] }
 ",
     );
     project.run(&["validate"]).expect(0, &[]);

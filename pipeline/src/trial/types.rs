@@ -111,6 +111,7 @@ pub(super) fn planned(name: &str, known: Option<&Schema>) -> Option<FieldRef> {
 pub(super) fn of_a_kind(name: &str, values: &[&Node], registry: &Registry) -> Option<FieldRef> {
     let columns = registry.kinds().flat_map(|kind| kind.about().columns.iter());
     columns.filter(|(column, _, _)| *column == name).find_map(|(_, words, _)| {
+        let words = words.strip_suffix(", nullable").unwrap_or(words);
         declared(name, words).or_else(|| {
             let (tensor, _) = words.split_once('[')?;
             let length =
