@@ -159,8 +159,8 @@ fn rows_in_quarantine_are_expected_or_told() {
         told,
         [
             "b -: in quarantine | a row",
-            "c -: in quarantine: …truncated… | in quarantine: zero bytes",
-            "a -: a row | in quarantine: not a picture this program reads (PNG, JPEG, WebP, GIF)",
+            "c -: in quarantine: …truncated… | in quarantine: cannot read the picture: zero bytes",
+            "a -: a row | in quarantine: cannot read the picture: not a picture this program reads (PNG, JPEG, WebP, GIF)",
         ]
     );
 }

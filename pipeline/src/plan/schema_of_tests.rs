@@ -30,6 +30,10 @@ pub(super) fn test(kinds: &[&dyn Kind]) -> Json {
     let mut rules: Vec<Json> =
         kinds.iter().map(|kind| of_kind(kind.about().kind, kind_config(*kind))).collect();
     rules.extend(kinds.iter().filter_map(|kind| required_rule(*kind)));
+    let others =
+        ["expect", "where", "columns", "count", "quarantined"].map(|key| (key.to_owned(), Json::Bool(false)));
+    let others: serde_json::Map<String, Json> = others.into_iter().collect();
+    rules.push(json!({ "if": { "required": ["fails"] }, "then": { "properties": others } }));
     json!({
         "type": "object",
         "properties": {
@@ -105,7 +109,7 @@ pub(super) fn test(kinds: &[&dyn Kind]) -> Json {
             { "required": ["kind"], "properties": { "pipeline": false } },
         ],
         "anyOf": [
-            { "required": ["fails"], "properties": { "expect": false, "where": false, "columns": false, "count": false, "quarantined": false } },
+            { "required": ["fails"] },
             { "required": ["expect"] },
             { "required": ["where"] },
             { "required": ["columns"] },

@@ -168,11 +168,17 @@ impl<'a> Parts<'a> {
         Ok(Part { registry, plan })
     }
 
-    /// Problems with stages of a pipeline, with the test that they are in the way of.
+    /// Problems with the stages that run: those of a pipeline with the test that they are in the way of. Columns that are
+    /// missing are for its rows to bring.
     fn noted(&self, problems: Vec<Problem>) -> Vec<Problem> {
         let own = matches!(self.test.subject, Some(Subject::Own(_)));
+        let given = !matches!(self.test.rows, Rows::Own);
+        let hinted = |problem: Problem| match problem.missing_column().map(str::to_owned) {
+            Some(column) if given => problem.hint(format!("give `{column}` in the `rows` of the test")),
+            _ => problem,
+        };
         let noted = |problem: Problem| if own { problem } else { problem.note(within(self.test)) };
-        problems.into_iter().map(noted).collect()
+        problems.into_iter().map(|problem| noted(hinted(problem))).collect()
     }
 
     fn takes_none(&self, stage: &Name) -> Problem {
