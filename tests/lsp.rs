@@ -263,7 +263,7 @@ fn words_are_explained_and_lead_to_where_they_come_from() {
     let including = put("vars:", "include: other.yaml\nvars:").replacen("use: drawn", "use: f|ar", 1);
     assert_eq!(editor.definition(&including), ("other.yaml".to_owned(), 2, 2, 5));
     let tested = format!("{MENDED}tests: {{ t: {{ stage: fe|w, rows: [], count: 0 }} }}\n");
-    assert_eq!(editor.definition(&tested), own(7, 6, 9));
+    assert_eq!(editor.definition(&tested), own(8, 6, 9));
     assert!(
         editor
             .hover(&tested.replace("fe|w", "few").replace("count", "cou|nt"))
