@@ -108,13 +108,11 @@ pub enum Bound {
     Not(Vec<Node>),
 }
 
+/// Reads the file with further arguments.
+pub(super) type Again<'a> = &'a dyn Fn(&[String]) -> (Option<Spec>, Vec<Problem>);
+
 /// Reads the file again for each test that changes something in it.
-pub(super) fn changed(
-    spec: &mut Spec,
-    size: usize,
-    again: &dyn Fn(&[String]) -> (Option<Spec>, Vec<Problem>),
-    problems: &mut Vec<Problem>,
-) {
+pub(super) fn changed(spec: &mut Spec, size: usize, again: Again<'_>, problems: &mut Vec<Problem>) {
     let mut left = AGAIN;
     for test in spec.tests.iter_mut().filter(|test| !test.set.is_empty() && !test.broken) {
         let Some(rest) = left.checked_sub(size) else {
