@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Instant;
 
+use affectflow_pipeline::Registry;
 use affectflow_pipeline::spec::{self, Spec, TestSpec};
 use affectflow_pipeline::trial::{self, Finding, Trial};
-use affectflow_pipeline::{Registry, plan};
 use serde_json::json;
 
 use super::run::on_interrupt;
@@ -48,7 +48,7 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
         chosen.iter().try_for_each(|test| writeln!(out, "{}", test.name.text))?;
         return Ok(Exit::Done);
     }
-    let trials = trial::all(&spec, &chosen, registry, plan::folder(&project.file))?;
+    let trials = trial::all(&spec, &chosen, registry, project.base())?;
     let interrupt = Arc::new(AtomicBool::new(false));
     on_interrupt(interrupt.clone(), || false)?;
     let began = Instant::now();

@@ -201,7 +201,7 @@ pub(crate) fn part(
 }
 
 /// The folder of a pipeline file.
-pub fn folder(path: &Path) -> &Path {
+pub(crate) fn folder(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),

@@ -72,7 +72,7 @@ impl Finding {
 impl Trial {
     /// Plans a test of a file; `base` is the file's folder. The error is what is wrong with the test, or with the stages that
     /// it is about; it may be empty where the reading of the file has told it.
-    pub fn new(spec: &Spec, test: &TestSpec, registry: &Registry, base: &Path) -> Result<Self, Vec<Problem>> {
+    fn new(spec: &Spec, test: &TestSpec, registry: &Registry, base: &Path) -> Result<Self, Vec<Problem>> {
         if test.broken {
             return Err(Vec::new());
         }
@@ -102,16 +102,17 @@ impl Trial {
     }
 }
 
-/// Plans tests of a file; the problems of all of them in the order of the file.
+/// Plans tests of a file; the problems of all of them, and of the file's plugins, in the order of the file.
 pub fn all(
     spec: &Spec,
     tests: &[&TestSpec],
     registry: &Registry,
     base: &Path,
 ) -> Result<Vec<Trial>, Vec<Problem>> {
-    let (mut trials, mut problems, mut complete) = (Vec::new(), Vec::new(), true);
+    let (registry, mut problems) = registry.with_plugins(spec, base);
+    let (mut trials, mut complete) = (Vec::new(), problems.is_empty());
     for test in tests {
-        match Trial::new(spec, test, registry, base) {
+        match Trial::new(spec, test, &registry, base) {
             Ok(trial) => trials.push(trial),
             Err(found) => {
                 complete = false;
@@ -124,6 +125,9 @@ pub fn all(
 
 /// Every problem of the tests of a file.
 pub(crate) fn check(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem> {
+    if spec.tests.is_empty() {
+        return Vec::new();
+    }
     let tests: Vec<&TestSpec> = spec.tests.iter().collect();
     all(spec, &tests, registry, base).err().unwrap_or_default()
 }
