@@ -13,7 +13,7 @@ from typing import Any
 
 _SPHINX = re.compile(r"^\s*:param\s+(?:[^:]*\s)?(?P<name>\w+):\s*(?P<text>.*)$")
 _NUMPY = re.compile(r"^\s*(?P<name>\w+)(?:\s+:\s.*)?$")
-_PLAIN = re.compile(r"^\s*(?:[-*]\s+)?`?(?P<name>\w+)`?\s*(?:\([^)]*\))?:\s+(?P<text>.+)$")
+_PLAIN = re.compile(r"^\s*(?:[-*]\s+)?`?(?P<name>\w+)`?(?:\s*\([^)]*\))?:\s+(?P<text>.+)$")
 
 
 @dataclass

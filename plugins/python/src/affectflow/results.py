@@ -35,8 +35,8 @@ def _named(result: Any, adds: list[pa.Field]) -> dict[str, Any]:
         return {str(name): result[name] for name in _once(list(result.columns))}
     if isinstance(result, Mapping):
         return dict(result)
-    if isinstance(result, (list, tuple)) and any(isinstance(row, Mapping) for row in result):
-        return _of_rows(list(result), adds)
+    if isinstance(result, (list, tuple)) and _has_dicts(result, adds):
+        return _of_rows(list(result))
     if len(adds) == 1 and _is_column(result):
         return {adds[0].name: result}
     what = "nothing" if result is None else f"a `{type(result).__name__}`"
@@ -58,11 +58,18 @@ def _once(names: list[Any]) -> list[Any]:
     return names
 
 
-def _of_rows(result: list[Any], adds: list[pa.Field]) -> dict[str, Any]:
+def _has_dicts(result: Any, adds: list[pa.Field]) -> bool:
+    """Whether a list has a dict for each row; dicts without the one column's name are values of a struct."""
+    dicts = [row for row in result if isinstance(row, Mapping)]
+    structs = len(adds) == 1 and pa.types.is_struct(adds[0].type)
+    return bool(dicts) and not (structs and all(adds[0].name not in row for row in dicts))
+
+
+def _of_rows(result: list[Any]) -> dict[str, Any]:
     """A list with a dict for each row; `None` for a row that failed."""
-    names = {name: None for row in result if row is not None for name in row}
     if not all(row is None or isinstance(row, Mapping) for row in result):
         raise ResultError("it returned a list of dicts and of something else")
+    names = {name: None for row in result if row is not None for name in row}
     return {name: [None if row is None else row.get(name) for row in result] for name in names}
 
 

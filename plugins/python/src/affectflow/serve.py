@@ -17,7 +17,7 @@ from typing import Any, NoReturn
 
 import pyarrow as pa
 
-from . import call, datatypes, project, results, trace, wire
+from . import arrivals, call, datatypes, project, results, trace, wire
 from .errors import ProtocolError, ResultError
 from .stage import Stage
 from .stdio import Stdio
@@ -35,6 +35,7 @@ class Worker:
 
     stage: Stage
     compute: Callable[[Any], Any]
+    reads: dict[str, pa.Field]
     adds: list[pa.Field]
 
 
@@ -126,14 +127,15 @@ class Server:
             raise ProtocolError(f"there is no kind `{message['kind']}`")
         adds = [datatypes.field(one["name"], one["type"]) for one in message["adds"]]
         call.begin(call.Call(None, self.writer.write))
-        self.workers[message["worker"]] = Worker(stage, stage.open(message["options"]), adds)
+        compute = stage.open(message["options"])
+        self.workers[message["worker"]] = Worker(stage, compute, arrivals.fields(message["reads"]), adds)
         return {"type": "opened", "worker": message["worker"]}, None
 
     def _call(self, message: wire.Message, payload: pa.Buffer | None) -> tuple[wire.Message, pa.Table]:
         worker = self.workers.get(message["worker"])
         if worker is None or payload is None:
             raise ProtocolError(f"worker {message['worker']} is not open, or no rows follow")
-        rows = wire.read_stream(payload)
+        rows = arrivals.planned(wire.read_stream(payload), worker.reads)
         if rows.num_rows != message["rows"]:
             raise ProtocolError(f"{message['rows']} rows were announced and {rows.num_rows} came")
         current = call.Call(rows["id"], self.writer.write)

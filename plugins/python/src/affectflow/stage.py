@@ -154,7 +154,8 @@ def _named(column: str | Option, options: Json) -> Json:
 def _property(name: str, options: Json) -> Json:
     properties: dict[str, Json] = options["properties"]
     if name not in properties:
-        raise DeclarationError(f"there is no option `{name}`; there are {', '.join(properties) or 'none'}")
+        known = ", ".join(f"`{one}`" for one in properties) or "none"
+        raise DeclarationError(f"there is no option `{name}`; there are {known}")
     return properties[name]
 
 

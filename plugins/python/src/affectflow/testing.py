@@ -114,7 +114,7 @@ class Plugin:
     def open(self, kind: str, options: Json | None, schema: pa.Schema) -> int:
         """Opens a stage for columns of that schema, and gives its worker's number."""
         manifest, complete = self.kinds[kind], self._complete(kind, options)
-        reads = [{"name": name, "type": datatypes.text(schema.field(name).type)} for name in _reads(manifest, complete)]
+        reads = [{"name": name, "type": _planned(schema.field(name))} for name in _reads(manifest, complete)]
         self._workers += 1
         self.send(
             {
@@ -222,6 +222,14 @@ def _table(rows: pa.Table | pa.RecordBatch | Mapping[str, Any] | None) -> pa.Tab
         ids = [f"row{row:07}" for row in range(table.num_rows)]
         table = table.add_column(0, "id", pa.array(ids, pa.string()))
     return table
+
+
+def _planned(column: pa.Field) -> str:
+    """The type a column is planned with; its layout may be a dictionary."""
+    if pa.types.is_dictionary(column.type):
+        return datatypes.text(column.type.value_type)
+    shape = datatypes.shape(column)
+    return f"tensor<{datatypes.text(column.type.value_type)}>{list(shape)}" if shape else datatypes.text(column.type)
 
 
 def _reads(manifest: Json, options: Json) -> list[str]:
