@@ -35,7 +35,7 @@ def planned(rows: pa.Table, reads: dict[str, pa.Field]) -> pa.Table:
 
 def _same(arrived: pa.Field, wanted: pa.Field) -> bool:
     # Tensors and lists may differ in the name of their items and in what may be null.
-    return arrived.type == wanted.type or pa.types.is_nested(arrived.type)
+    return bool(arrived.type == wanted.type or pa.types.is_nested(arrived.type))
 
 
 def _cast(column: pa.ChunkedArray, field: pa.Field) -> Any:
