@@ -84,24 +84,17 @@ def fail(row: int | str, why: str) -> None:
         _current.failures.setdefault(_current.row(row), str(why))
 
 
-def progress(done: float, total: float | None = None, unit: str = "", note: str = "") -> None:
-    """Says how far a long piece of work is. Call it as often as you like, about twenty are sent in a second."""
+def progress(done: int, total: int | None = None, unit: str = "", note: str = "") -> None:
+    """Says how far a long piece of work is, in whole numbers. Call it as often as you like: about twenty a second are sent."""
     with _lock:
         now = time.monotonic()
         if _current is None or (now - _current.told < QUIET and done != total):
             return
         _current.told = now
-        told = {"done": _number(done), "total": _number(total), "unit": unit, "note": note}
-        given = {word: value for word, value in told.items() if value is not None and value != ""}
-        _current.send({"type": "progress", **given})
-
-
-def _number(value: float | None) -> float | None:
-    """As JSON has it: numpy's numbers are none to it."""
-    if value is None:
-        return None
-    number = float(value)
-    return int(number) if number.is_integer() else number
+        told: dict[str, Any] = {"type": "progress", "done": max(int(done), 0)}
+        if total is not None:
+            told["total"] = max(int(total), 0)
+        _current.send({**told, "unit": str(unit), "note": str(note)})
 
 
 def warn(text: str) -> None:

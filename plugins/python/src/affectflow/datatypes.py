@@ -37,7 +37,7 @@ WIDE = ("any", "number", "tensor")
 
 ELEMENTS = ("float16", "float32")
 
-_TOKEN = re.compile(r"\s*([A-Za-z_][A-Za-z0-9_]*|\d+|[<>\[\],:{}])")
+_TOKEN = re.compile(r"\s*([\w-]+|[<>\[\],:{}])")
 
 
 @dataclass(frozen=True)
@@ -147,11 +147,15 @@ class _Reader:
         if name == "struct":
             self.take("<")
             fields = self.several(self.member, ">")
+            if len({one.name for one in fields}) < len(fields):
+                raise self.wrong()
             return pa.struct(fields)
         raise self.wrong()
 
     def member(self) -> pa.Field:
         name = self.take()
+        if not (name[0].isalnum() or name[0] in "_-"):
+            raise self.wrong()
         self.take(":")
         return pa.field(name, self.value())
 
@@ -172,7 +176,7 @@ class _Reader:
             self.take("}")
             return name
         token = self.take()
-        if not token.isdigit():
+        if not token.isdecimal() or int(token) == 0:
             raise self.wrong()
         return int(token)
 

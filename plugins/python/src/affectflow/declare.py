@@ -31,7 +31,8 @@ def map(
 
     The result must be a function of the row's `reads` alone: the program chooses which rows come together.
 
-    reads: columns that arrive beside `id`: a list, or a map from column to type (`utf8`, `number`, `any`, ...)
+    reads: columns that arrive: a list, or a map from column to type (`utf8`, `number`, `any`, ...). `id` arrives in any case;
+        name it where results depend on it
     adds: a map from column to type or `Column`; a key is a name, or `option("x")` for the column that option `x` names
     kind: the `kind:` in the file; the name of the function where left out
     version: raise it when results change for the same rows and options

@@ -121,6 +121,8 @@ def _read(column: str | Option, said: str | pa.DataType, options: Json) -> Json:
 
 def _add(column: str | Option, said: str | pa.DataType | Column, options: Json) -> Json:
     said = said if isinstance(said, Column) else Column(said)
+    if column == "id":
+        raise DeclarationError("`id` is there already and cannot be added")
     text = _type(said.type, options)
     if text in datatypes.WIDE:
         raise DeclarationError(f"a column that is added has one type, not `{text}`")
@@ -140,8 +142,6 @@ def _type(said: str | pa.DataType, options: Json) -> str:
 
 def _named(column: str | Option, options: Json) -> Json:
     if isinstance(column, str):
-        if column == "id":
-            raise DeclarationError("`id` always arrives and cannot be added; leave it out")
         return {"name": column}
     schema = _property(column.name, options)
     if "string" not in str(schema):

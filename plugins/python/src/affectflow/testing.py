@@ -234,7 +234,7 @@ def _planned(column: pa.Field) -> str:
 
 def _reads(manifest: Json, options: Json) -> list[str]:
     names = [name for column in manifest["reads"] for name in _names(column, options)]
-    return list(dict.fromkeys(names))
+    return [name for name in dict.fromkeys(names) if name != "id"]
 
 
 def _adds(manifest: Json, options: Json) -> list[Json]:
