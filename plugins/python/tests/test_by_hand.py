@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+import affectflow as af
 from common import STAGES
 
 WORDS = '''
@@ -29,6 +30,12 @@ if __name__ == "__main__":
 def ran(*arguments: str, folder: str | os.PathLike = STAGES) -> subprocess.CompletedProcess:
     """A process of Python's, ended."""
     return subprocess.run([sys.executable, *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
+
+
+class Package(unittest.TestCase):
+    def test_one_version(self) -> None:
+        project = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+        self.assertIn(f'version = "{af.__version__}"', project)
 
 
 class ByHand(unittest.TestCase):
