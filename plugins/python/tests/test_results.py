@@ -33,8 +33,9 @@ class Taken(unittest.TestCase):
 
     def test_layouts_of_arrow(self) -> None:
         texts = ["x", None, "zz"]
-        for layout in (pa.string(), pa.large_string(), pa.string_view(), pa.dictionary(pa.int8(), pa.large_string())):
-            self.check("utf8", pa.array(texts).cast(layout), texts)
+        for layout in (pa.string(), pa.large_string(), pa.string_view()):
+            self.check("utf8", pa.array(texts, layout), texts)
+        self.check("utf8", pa.array(texts, pa.large_string()).dictionary_encode(), texts)
         for layout in (pa.binary(), pa.large_binary(), pa.binary(2)):
             self.check("binary", pa.array([b"ab", None, b"cd"], layout), [b"ab", None, b"cd"])
         for layout in (pa.large_list(pa.large_string()), pa.list_(pa.string(), 1), pa.list_view(pa.string())):

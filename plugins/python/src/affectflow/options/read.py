@@ -59,7 +59,8 @@ def _made(hint: Any) -> Hint:
     if origin is Literal:
         return choices.literal(parts)
     if origin in (Union, types.UnionType):
-        return containers.Either(tuple(read(part) for part in parts))
+        # `x: Any = None` is read as `Any | None` by Python 3.10.
+        return scalars.Anything() if Any in parts else containers.Either(tuple(read(part) for part in parts))
     if origin is tuple and parts and parts[-1] is not Ellipsis:
         return containers.Fixed(tuple(read(part) for part in parts))
     if origin is tuple:
