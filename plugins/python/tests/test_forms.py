@@ -77,6 +77,15 @@ class Forms(unittest.TestCase):
                 doubled = answer.columns["doubled"].to_pylist()
                 self.assertEqual(doubled, [None, [2.0, 4.0, 6.0, 8.0, 10.0, 12.0]])
 
+    def test_a_tensor_that_does_not_say_its_shape(self) -> None:
+        rows = with_features([[[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]])
+        unsaid = pa.schema([field.remove_metadata() for field in rows.schema])
+        for kind in TENSORS:
+            with self.subTest(kind):
+                worker = self.plugin.open(kind, {}, rows.schema)
+                answer = self.plugin.call(worker, rows.cast(unsaid))
+                self.assertEqual(answer.columns["doubled"].to_pylist(), [[2.0, 4.0, 6.0, 8.0, 10.0, 12.0]])
+
     def test_a_table_is_one_call(self) -> None:
         answer = self.plugin.run("place", {}, {"text": ["a"] * 5000})
         self.assertEqual(answer.columns["place"].to_pylist(), list(range(5000)))

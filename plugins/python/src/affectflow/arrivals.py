@@ -22,15 +22,19 @@ def fields(reads: list[dict[str, Any]]) -> dict[str, pa.Field]:
 
 
 def planned(rows: pa.Table, reads: dict[str, pa.Field]) -> pa.Table:
-    """The rows with every column in its planned type."""
+    """The rows with every column in its planned type, tensors with their planned shape."""
     for at, arrived in enumerate(rows.schema):
-        wanted = reads.get(arrived.name, arrived)
+        wanted = reads.get(arrived.name) or _plain(arrived)
         if not _same(arrived, wanted):
             rows = rows.set_column(at, arrived.with_type(wanted.type), _cast(rows.column(at), wanted))
-        elif pa.types.is_dictionary(arrived.type):
-            plain = arrived.with_type(arrived.type.value_type)
-            rows = rows.set_column(at, plain, _cast(rows.column(at), plain))
+        elif datatypes.shape(wanted) != datatypes.shape(arrived):
+            rows = rows.set_column(at, arrived.with_metadata(wanted.metadata), rows.column(at))
     return rows
+
+
+def _plain(field: pa.Field) -> pa.Field:
+    """A column whose type was not planned, without its dictionary."""
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
 def _same(arrived: pa.Field, wanted: pa.Field) -> bool:
