@@ -68,6 +68,13 @@ class Hello(unittest.TestCase):
                 self.assertIn(b"affectflow-python", heard)
                 self.assertNotIn(b"Traceback", heard)
 
+    def test_a_greeting_and_no_more_is_answered(self) -> None:
+        with started() as process:
+            hello = b'{"type": "hello", "contract": {"min": 1, "max": 1}, "program": "test"}\n'
+            output, _ = process.communicate(hello, 60)
+            self.assertEqual(process.returncode, 0)
+            self.assertIn(b'"kinds"', output)
+
     def test_silence_ends_it(self) -> None:
         with started() as process:
             process.stdin.close()

@@ -44,11 +44,15 @@ def serve(stages: Mapping[str, Stage], stdio: Stdio) -> NoReturn:
     # Ctrl-C in a terminal reaches every process of a run: it is the program that decides what ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     faulthandler.enable()
+    reader, server = wire.Reader(stdio.input), Server(stages, wire.Writer(stdio.output))
     questions: queue.SimpleQueue[Question] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(wire.Reader(stdio.input), questions), daemon=True).start()
-    server = Server(stages, wire.Writer(stdio.output))
     try:
-        server.hello(*questions.get())
+        hello = reader.read()
+        if hello is None:
+            _end(0)
+        server.hello(*hello)
+        # From here on the end of the questions ends the process, whatever it is doing.
+        threading.Thread(target=_listen, args=(reader, questions), daemon=True).start()
         while True:
             server.answer(*questions.get())
     except ProtocolError as error:
