@@ -19,7 +19,11 @@ from gradients import hog as descriptor
 
 @af.map(
     reads={"image": "binary"},
-    adds={"hog": af.Column("tensor<float32>[{cells}, {cells}, 4, {orientations}]", "gradients by cell, block and orientation")},
+    adds={
+        "hog": af.Column(
+            "tensor<float32>[{cells}, {cells}, 4, {orientations}]", "gradients by cell, block and orientation"
+        )
+    },
     rows_per_call=64,
     example="hog: { kind: hog, config: { cells: 12 } }",
 )

@@ -101,7 +101,9 @@ class Output(unittest.TestCase):
         with plugin("trouble.py") as process:
             answer = process.run("tells", {}, {"n": [1]})
         self.assertEqual(answer.warnings, ["the lexicon is old"])
-        self.assertEqual(answer.progress[0], {"type": "progress", "done": 1, "total": 1000, "unit": "steps", "note": "loss 0"})
+        self.assertEqual(
+            answer.progress[0], {"type": "progress", "done": 1, "total": 1000, "unit": "steps", "note": "loss 0"}
+        )
         self.assertEqual(answer.progress[-1]["done"], 1000)
         self.assertLess(len(answer.progress), 1000)
 

@@ -40,6 +40,10 @@ class Size:
     tags: list[str] = field(default_factory=lambda: ["a"])
 
 
+class Inner(pydantic.BaseModel):
+    depth: int = 1
+
+
 class Model(pydantic.BaseModel):
     """Options of pydantic's
 
@@ -49,17 +53,21 @@ class Model(pydantic.BaseModel):
     steps: int = pydantic.Field(10, ge=1)
     names: list[str] = pydantic.Field(default_factory=list)
     colour: Colour = Colour.RED
-    inner: Optional["Inner"] = None
+    inner: Inner | None = None
     rate: float
-
-
-class Inner(pydantic.BaseModel):
-    depth: int = 1
 
 
 class Schemas(unittest.TestCase):
     def test_scalars_and_descriptions(self) -> None:
-        def one(rows, *, limit: int = 1000, rate: float = 1, name: str, on: bool = False, where: pathlib.Path = pathlib.Path("a/b")):
+        def one(
+            rows,
+            *,
+            limit: int = 1000,
+            rate: float = 1,
+            name: str,
+            on: bool = False,
+            where: pathlib.Path = pathlib.Path("a/b"),
+        ):
             """First line.
 
             limit: most words
@@ -111,13 +119,19 @@ class Schemas(unittest.TestCase):
         self.assertEqual(found["either"], {"anyOf": [{"type": "integer"}, {"type": "string"}], "default": 3})
         self.assertEqual(found["many"], {"type": "array", "items": {"type": "integer"}, "default": [1]})
         self.assertEqual(found["pair"]["prefixItems"], [{"type": "integer"}, {"type": "string"}])
-        self.assertEqual(found["some"], {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": ["a", "b"]})
-        self.assertEqual(found["table"], {"type": "object", "additionalProperties": {"type": "number"}, "default": {"x": 1.0}})
+        self.assertEqual(
+            found["some"], {"type": "array", "items": {"type": "string"}, "uniqueItems": True, "default": ["a", "b"]}
+        )
+        self.assertEqual(
+            found["table"], {"type": "object", "additionalProperties": {"type": "number"}, "default": {"x": 1.0}}
+        )
         self.assertEqual(found["anything"], {"default": None})
         self.assertEqual(found["size"]["default"], {"width": 4, "height": 3, "tags": ["a"]})
         self.assertEqual(found["size"]["required"], ["width"])
         self.assertEqual(found["size"]["properties"]["width"], {"type": "integer", "description": "how wide"})
-        self.assertEqual(found["size"]["properties"]["height"], {"type": "integer", "minimum": 1, "x-unit": "px", "default": 3})
+        self.assertEqual(
+            found["size"]["properties"]["height"], {"type": "integer", "minimum": 1, "x-unit": "px", "default": 3}
+        )
         self.assertEqual(found["sizes"]["items"]["type"], "object")
         self.assertEqual(found["threads"], {"type": "integer", "x-identity": False, "maximum": 8, "default": 1})
         self.assertEqual(found["word"], {"type": "string", "minLength": 1, "default": "w"})
@@ -193,7 +207,7 @@ class Values(unittest.TestCase):
             (float, 3, 3.0),
             (Colour, "red", Colour.RED),
             (pathlib.Path, "a/b", pathlib.Path("a/b")),
-            (Optional[int], None, None),
+            (Optional[int], None, None),  # noqa: UP045 - the older way to write it
             (int | str, "x", "x"),
             (tuple[int, ...], [1, 2], (1, 2)),
             (set[str], ["a", "a"], {"a"}),

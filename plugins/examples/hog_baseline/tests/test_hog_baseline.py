@@ -111,8 +111,12 @@ class Stages(unittest.TestCase):
         return self.plugin.run("hog_baseline", {"classes": 3, **(options or {})}, table).columns
 
     def test_what_it_is_made_of(self) -> None:
-        self.assertEqual([one["name"] for one in self.plugin.hello["files"]], ["classifier.py", "gradients.py", "hog_baseline.py"])
-        self.assertEqual(set(self.plugin.hello["packages"]), {"numpy", "pillow", "pyarrow", "scikit-learn", "threadpoolctl"})
+        self.assertEqual(
+            [one["name"] for one in self.plugin.hello["files"]], ["classifier.py", "gradients.py", "hog_baseline.py"]
+        )
+        self.assertEqual(
+            set(self.plugin.hello["packages"]), {"numpy", "pillow", "pyarrow", "scikit-learn", "threadpoolctl"}
+        )
 
     def test_a_picture_alone_decides(self) -> None:
         together = self.seen()

@@ -1,18 +1,18 @@
 """Stages for affectflow pipelines, written in Python.
 
-    import affectflow as af
-    import polars as pl
+import affectflow as af
+import polars as pl
 
-    @af.map(reads={"caption": "utf8"}, adds={"words": af.Column("uint32", "words of the text")})
-    def words(rows: pl.DataFrame, *, limit: int = 1000) -> pl.DataFrame:
-        \"\"\"Counts the words of a caption
+@af.map(reads={"caption": "utf8"}, adds={"words": af.Column("uint32", "words of the text")})
+def words(rows: pl.DataFrame, *, limit: int = 1000) -> pl.DataFrame:
+    \"\"\"Counts the words of a caption
 
-        limit: most words that are counted
-        \"\"\"
-        return rows.select(words=pl.col("caption").str.split(" ").list.len().clip(0, limit))
+    limit: most words that are counted
+    \"\"\"
+    return rows.select(words=pl.col("caption").str.split(" ").list.len().clip(0, limit))
 
-    if __name__ == "__main__":
-        af.main()
+if __name__ == "__main__":
+    af.main()
 """
 
 # First of all, so that nothing that is imported after it can write into the conversation.

@@ -111,7 +111,9 @@ def _family(kind: pa.DataType) -> str:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind) or "list_view" in str(kind)
+    return (
+        kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind) or "list_view" in str(kind)
+    )
 
 
 def _tensor(column: Any, field: pa.Field) -> Any:

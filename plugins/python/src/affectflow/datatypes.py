@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
-from typing import Callable, TypeVar, Union
+from typing import TypeVar
 
 import pyarrow as pa
 
@@ -53,17 +54,14 @@ class Tensor:
         return pa.list_(item, prod(int(extent) for extent in self.shape))
 
 
-Parsed = Union[pa.DataType, Tensor]
-
 T = TypeVar("T")
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str) -> pa.DataType | Tensor:
     """Reads a type of the contract; `ValueError` says what is wrong with it."""
     reader = _Reader(text)
     if reader.peek() == "tensor":
-        parsed: Parsed = reader.tensor()
-    else:
+        parsed:     else:
         parsed = reader.value()
     reader.end()
     return parsed

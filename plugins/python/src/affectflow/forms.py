@@ -42,7 +42,9 @@ def _polars(rows: pa.Table) -> Any:
 
 
 def _pandas(rows: pa.Table) -> Any:
-    shaped = {column.name: tensors.per_row(rows[column.name], column) for column in rows.schema if datatypes.shape(column)}
+    shaped = {
+        column.name: tensors.per_row(rows[column.name], column) for column in rows.schema if datatypes.shape(column)
+    }
     frame = rows.drop_columns(list(shaped)).to_pandas()
     for at, name in enumerate(rows.schema.names):
         if name in shaped:

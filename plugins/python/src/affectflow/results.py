@@ -126,7 +126,9 @@ def _pandas(values: Any, field: pa.Field) -> Any:
     """A series of pandas, in which NaN stands for null."""
     if values.dtype == object or datatypes.shape(field) is not None:
         missing = values.isna()
-        return casting.from_values([None if gone is True else one for one, gone in zip(values, missing.tolist())], field)
+        return casting.from_values(
+            [None if gone is True else one for one, gone in zip(values, missing.tolist())], field
+        )
     return casting.cast(pa.array(values, from_pandas=True), field)
 
 

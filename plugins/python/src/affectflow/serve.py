@@ -120,7 +120,10 @@ class Server:
             raise
         except BaseException as error:  # noqa: BLE001 - sys.exit() in a stage is an error of that stage
             detail = trace.detail(error)
-            answer = ({"type": "error", "message": trace.message(error), **({"detail": detail} if detail else {})}, None)
+            answer = (
+                {"type": "error", "message": trace.message(error), **({"detail": detail} if detail else {})},
+                None,
+            )
         finally:
             call.end()
         self.writer.write(*answer)

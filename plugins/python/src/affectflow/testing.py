@@ -1,8 +1,8 @@
 """How does a stage behave under the program? A harness that drives it in a process of its own, over the real protocol.
 
-    with af.testing.Plugin([sys.executable, "mine.py"]) as plugin:
-        answer = plugin.run("words", {"limit": 2}, {"caption": ["a b c", None]})
-        assert answer.columns["words"].to_pylist() == [2, None]
+with af.testing.Plugin([sys.executable, "mine.py"]) as plugin:
+    answer = plugin.run("words", {"limit": 2}, {"caption": ["a b c", None]})
+    assert answer.columns["words"].to_pylist() == [2, None]
 """
 
 from __future__ import annotations

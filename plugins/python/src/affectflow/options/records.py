@@ -53,7 +53,9 @@ class Record:
         known = {entry.name: entry for entry in self.entries}
         for name in value:
             if name not in known:
-                raise wrong(f"{before}{name}", f"one of {', '.join(f'`{one}`' for one in known) or 'none'}", value[name])
+                raise wrong(
+                    f"{before}{name}", f"one of {', '.join(f'`{one}`' for one in known) or 'none'}", value[name]
+                )
         loaded = {}
         for entry in self.entries:
             if entry.name in value:
