@@ -60,9 +60,7 @@ T = TypeVar("T")
 def parse(text: str) -> pa.DataType | Tensor:
     """Reads a type of the contract; `ValueError` says what is wrong with it."""
     reader = _Reader(text)
-    if reader.peek() == "tensor":
-        parsed:     else:
-        parsed = reader.value()
+    parsed: pa.DataType | Tensor = reader.tensor() if reader.peek() == "tensor" else reader.value()
     reader.end()
     return parsed
 
