@@ -44,32 +44,31 @@ def _histograms(pixels: np.ndarray, orientations: int) -> np.ndarray:
     place = np.mod(np.arctan2(down, right), np.pi) / np.pi * orientations - 0.5
     lower = np.floor(place)
     share = place - lower
-    bins = np.arange(orientations)
-    votes = np.zeros((*pixels.shape, orientations))
-    for index, weight in ((lower, 1 - share), (lower + 1, share)):
-        hit = np.mod(index, orientations)[..., None] == bins
-        votes += np.where(hit, (strength * weight)[..., None], 0)
     cells = pixels.shape[0] // CELL
-    return votes.reshape(cells, CELL, cells, CELL, orientations).sum(axis=(1, 3))
+    along = np.arange(pixels.shape[0]) // CELL
+    first = (along[:, None] * cells + along) * orientations
+    votes = np.zeros(cells * cells * orientations)
+    for orientation, weight in ((lower, 1 - share), (lower + 1, share)):
+        bins = first + np.mod(orientation, orientations).astype(np.intp)
+        votes += np.bincount(bins.ravel(), (strength * weight).ravel(), len(votes))
+    return votes.reshape(cells, cells, orientations)
 
 
 def _normalised(histograms: np.ndarray) -> np.ndarray:
     """Each cell as it looks in the four blocks that hold it: [cells, cells, 4, orientations]."""
     cells = histograms.shape[0]
+    corners = [(down, right) for down in (0, 1) for right in (0, 1)]
     padded = np.pad(histograms, ((1, 1), (1, 1), (0, 0)))
-    seen = []
-    for y in (0, 1):
-        for x in (0, 1):
-            block = [padded[y + dy : y + dy + cells, x + dx : x + dx + cells] for dy in (0, 1) for dx in (0, 1)]
-            seen.append(_clipped(block)[3 - (2 * y + x)])
+    reach = cells + 1
+    blocks = np.stack([padded[down : down + reach, right : right + reach] for down, right in corners], axis=2)
+    blocks = _unit(np.minimum(_unit(blocks), CLIP))
+    seen = [
+        blocks[1 - down : reach - down, 1 - right : reach - right, corner]
+        for corner, (down, right) in enumerate(corners)
+    ]
     return np.stack(seen, axis=2)
 
 
-def _clipped(block: list[np.ndarray]) -> list[np.ndarray]:
-    """The four cells of a block, together of length 1, clipped, and of length 1 again."""
-    clipped = [np.minimum(cell / _length(block), CLIP) for cell in block]
-    return [cell / _length(clipped) for cell in clipped]
-
-
-def _length(block: list[np.ndarray]) -> np.ndarray:
-    return np.sqrt(sum((cell**2).sum(axis=-1, keepdims=True) for cell in block) + EPSILON**2)
+def _unit(blocks: np.ndarray) -> np.ndarray:
+    """Blocks of length 1, those without any gradient of length 0."""
+    return blocks / np.sqrt((blocks**2).sum(axis=(2, 3), keepdims=True) + EPSILON**2)

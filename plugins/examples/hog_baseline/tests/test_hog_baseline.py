@@ -64,7 +64,7 @@ class Gradients(unittest.TestCase):
         found = hog(np.random.default_rng(0).random((64, 64)), 9).astype(np.float64)
         self.assertGreater(found.min(), -1e-9)
         # A block is its four cells, each as that block sees it.
-        block = [found[3, 3, 3], found[3, 4, 2], found[4, 3, 1], found[4, 4, 0]]
+        block = [found[3, 3, 0], found[3, 4, 1], found[4, 3, 2], found[4, 4, 3]]
         self.assertAlmostEqual(sum(float((cell**2).sum()) for cell in block), 1, places=5)
 
     def test_light_and_contrast_do_not_count(self) -> None:
