@@ -133,8 +133,17 @@ class Failing(unittest.TestCase):
         self.assertEqual(answer.columns["m"].to_pylist()[0], 2)
 
     def test_a_row_that_is_not_there(self) -> None:
-        with self.assertRaisesRegex(StageFailed, "IndexError: there is no row 2: this call has 2"):
+        with self.assertRaisesRegex(StageFailed, "IndexError: there is no row 2: this call has 2") as caught:
             self.plugin.run("wrong_row", {}, {"n": [1, 2]})
+        self.assertIn("in wrong_row", caught.exception.detail)
+        self.assertNotIn("call.py", caught.exception.detail)
+
+    def test_exceptions_behind_it_are_told(self) -> None:
+        with self.assertRaises(StageFailed) as caught:
+            self.plugin.run("chained", {}, {"n": [7]})
+        self.assertEqual(str(caught.exception), "RuntimeError: no answer")
+        self.assertIn("KeyError: 'no word for 7'", caught.exception.detail)
+        self.assertIn("The above exception was the direct cause", caught.exception.detail)
 
     def test_an_exception_is_told_from_the_users_frames_on(self) -> None:
         with self.assertRaises(StageFailed) as caught:

@@ -1,17 +1,16 @@
-"""How is an exception told? As a line, and as a traceback that begins at the user's code."""
+"""How is an exception told? As a line, and as a traceback of the user's code alone."""
 
 from __future__ import annotations
 
 import os
 import traceback
-from types import TracebackType
 
 from .errors import DeclarationError, OptionError, ResultError
 
 #: Most characters of a message, and of a traceback.
 MESSAGE, DETAIL = 10_000, 200_000
 
-_HERE = os.path.dirname(os.path.abspath(__file__))
+_HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "")
 
 #: These name what is wrong by themselves.
 _PLAIN = (DeclarationError, OptionError, ResultError)
@@ -29,8 +28,9 @@ def detail(error: BaseException) -> str | None:
     """The traceback without our own frames; `None` where it would say nothing more."""
     if isinstance(error, _PLAIN):
         return None
-    lines = traceback.format_exception(type(error), error, _users(error.__traceback__))
-    return _cut("".join(lines).rstrip(), DETAIL)
+    told = traceback.TracebackException.from_exception(error)
+    _keep_users(told)
+    return _cut("".join(told.format()).rstrip(), DETAIL)
 
 
 def _cut(text: str, most: int) -> str:
@@ -38,12 +38,9 @@ def _cut(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[: most // 2]} [...] {text[-most // 2 :]}"
 
 
-def _users(frames: TracebackType | None) -> TracebackType | None:
-    """From the first frame on that is not ours."""
-    while frames is not None and _ours(frames):
-        frames = frames.tb_next
-    return frames
-
-
-def _ours(frames: TracebackType) -> bool:
-    return os.path.dirname(os.path.abspath(frames.tb_frame.f_code.co_filename)).startswith(_HERE)
+def _keep_users(told: traceback.TracebackException | None) -> None:
+    """Takes our own frames out, of the exceptions behind it too."""
+    while told is not None:
+        users = [frame for frame in told.stack if not os.path.abspath(frame.filename).startswith(_HERE)]
+        told.stack = traceback.StackSummary.from_list(users or list(told.stack))
+        told = told.__cause__ or told.__context__

@@ -60,7 +60,7 @@ def arrays(rows: dict[str, np.ndarray]) -> list:
     return [None if text is None else len(text) for text in rows["text"]]
 
 
-double = af.map(reads={"features": "tensor"}, adds={"doubled": "tensor<float32>[2, 3]"})
+double = af.map(reads={"features": "tensor<float32>[2, 3]"}, adds={"doubled": "tensor<float32>[2, 3]"})
 
 
 @double

@@ -43,6 +43,15 @@ def raises(rows: dict[str, list]) -> list:
 
 
 @number
+def chained(rows: dict[str, list]) -> list:
+    try:
+        deeper(rows["n"][0])
+    except KeyError as error:
+        raise RuntimeError("no answer") from error
+    return []
+
+
+@number
 def leaves(rows: dict[str, list]) -> list:
     sys.exit("enough")
 
