@@ -15,9 +15,6 @@ from typing import BinaryIO
 #: Set by the program for the plugins it starts.
 VARIABLE = "AFFECTFLOW_PLUGIN"
 
-#: Bytes that a pipe holds, where that can be chosen (Linux).
-PIPE = 1 << 20
-
 
 @dataclass(frozen=True)
 class Stdio:
@@ -41,25 +38,18 @@ def take_over() -> Stdio | None:
         sys.stdout.flush()
         sys.stdout.reconfigure(line_buffering=True)
     for end in (input_end, output_end):
-        _prepare(end)
+        _binary(end)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=lambda: _close(input_end, output_end))
     return Stdio(open(input_end, "rb", buffering=1 << 16), open(output_end, "wb", buffering=0))
 
 
-def _prepare(end: int) -> None:
-    """Binary on Windows; a pipe that holds more on Linux."""
+def _binary(end: int) -> None:
+    """Ends of lines stay as they are, on Windows too."""
     if sys.platform == "win32":
         import msvcrt
 
         msvcrt.setmode(end, os.O_BINARY)
-    elif sys.platform == "linux":
-        import fcntl
-
-        try:
-            fcntl.fcntl(end, fcntl.F_SETPIPE_SZ, PIPE)
-        except OSError:
-            pass  # no pipe, or no more memory for pipes: slower, and right
 
 
 def _close(*ends: int) -> None:
