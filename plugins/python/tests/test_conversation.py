@@ -1,5 +1,6 @@
 """Does a plugin keep to the protocol, whatever its stages do?"""
 
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -90,6 +91,15 @@ class Output(unittest.TestCase):
         heard = said("trouble.py", work)
         for words in ("while the module", "printed\n", "written to 1", "put by C", "from a child", "from a fork"):
             self.assertIn(words, heard)
+
+    def test_processes_of_a_stage(self) -> None:
+        def work(process) -> None:
+            for method in multiprocessing.get_all_start_methods():
+                with self.subTest(method):
+                    answer = process.run("pools", {"method": method}, {"n": [1, 2, 3]})
+                    self.assertEqual(answer.columns["m"].to_pylist(), [2, 4, 6])
+
+        self.assertIn("from a pool", said("trouble.py", work))
 
     def test_ten_megabytes_of_standard_error(self) -> None:
         def work(process) -> None:

@@ -1,6 +1,7 @@
 """Stages that fail, talk, hang and die."""
 
 import ctypes
+import multiprocessing
 import os
 import subprocess
 import sys
@@ -73,6 +74,18 @@ def talks(rows: dict[str, list]) -> list:
         os._exit(0)
     os.waitpid(child, 0)
     return rows["n"]
+
+
+def loud_double(value: int) -> int:
+    print("from a pool")
+    return value * 2
+
+
+@number
+def pools(rows: dict[str, list], *, method: str = "spawn") -> list:
+    """Computes in processes of its own, which load this file again."""
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        return pool.map(loud_double, rows["n"])
 
 
 @number
