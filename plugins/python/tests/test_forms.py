@@ -58,6 +58,22 @@ class Forms(unittest.TestCase):
                 self.assertEqual(answers[0], [row % 50 for row in range(1000)])
                 self.assertTrue(answers[0] == answers[1] == answers[2])
 
+    def test_a_null_beside_it_changes_no_value(self) -> None:
+        numbers, truths = [1, (1 << 53) + 1, None], [True, None, False]
+        for kind in ("shown_pandas", "shown_arrays", "shown_dicts", "shown_polars"):
+            with self.subTest(kind):
+                rows = {"n": pa.array(numbers, pa.int64()), "b": pa.array(truths)}
+                together, apart = (
+                    self.plugin.run(kind, {}, rows, rows_per_call=size).columns["shown"].to_pylist() for size in (3, 1)
+                )
+                self.assertEqual(together, apart)
+                self.assertTrue(together[1].startswith("9007199254740993 int"), together)
+
+    def test_whole_numbers_go_both_ways(self) -> None:
+        for kind in ("twice_pandas", "twice_arrays"):
+            answer = self.plugin.run(kind, {}, {"n": pa.array([1, None, 1 << 60], pa.int64())})
+            self.assertEqual(answer.columns["twice"].to_pylist(), [2, None, 1 << 61])
+
     def test_tensors(self) -> None:
         one, two = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], [[0.5, 0.0, 0.0], [0.0, 0.0, -1.0]]
         for kind in TENSORS:

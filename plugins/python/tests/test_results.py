@@ -58,6 +58,14 @@ class Taken(unittest.TestCase):
         self.check("struct<a: int32, b: utf8>", structs, structs)
         self.check("struct<a: int32, b: utf8>", [one and {"m": one} for one in structs], structs)
         self.check("list<int16>", ([1], [], None), [[1], [], None])
+        self.check("list<utf8>", [[], [], None], [[], [], None])
+
+    def test_a_struct_comes_out_as_it_would_alone(self) -> None:
+        given = [{"a": 1}, {"b": "x", "a": 2.0}, {}]
+        whole = [{"a": 1, "b": None}, {"a": 2, "b": "x"}, {"a": None, "b": None}]
+        self.check("struct<a: int32, b: utf8>", given, whole)
+        self.check("list<struct<a: int32, b: utf8>>", [[one] for one in given], [[one] for one in whole])
+        self.check("struct<a: int32, b: utf8>", pa.array(given), whole)
         self.check("int32", [None, None, None], [None] * 3)
 
     def test_frames(self) -> None:
@@ -127,7 +135,11 @@ class Refused(unittest.TestCase):
         self.check("utf8", [b"a", b"b", b"c"], "it is `binary`")
         self.check("int32", [1, "two", 3], "row 1")
         self.check("list<int32>", [["a"], [], []], "it is `list<utf8>`")
-        self.check("struct<a: int32>", [{"b": 1}, None, None], "it is `struct<b: int64>`")
+        self.check("struct<a: int32>", [None, {"b": 1}, None], "row 1: the struct has no field `b`")
+        self.check("struct<a: int32>", [None, {"a": 1.5}, None], "row 1: `1.5` is no whole number")
+        self.check("struct<a: int8>", [None, {"a": 300}, None], "row 1", "300")
+        self.check("struct<a: utf8>", [{"a": b"x"}, None, None], "row 0: `b'x'` is no `string`")
+        self.check("list<struct<a: utf8>>", [None, [3], None], "row 1: `3` is no dict")
         self.check("int32", [object(), 1, 2], "row 0")
         self.check("int32", pd.DataFrame({"m": ["x", "y", "z"]}), "cannot become `int32`")
 
@@ -135,6 +147,7 @@ class Refused(unittest.TestCase):
         kind = "tensor<float32>[2, 3]"
         self.check(kind, np.zeros((3, 3, 2)), "`tensor<float32>[2, 3]`", "shape [3, 3, 2]", "rows of [2, 3]")
         self.check(kind, [np.zeros((2, 3)), np.zeros(5), None], "row 1 has shape [5], and [2, 3] was declared")
+        self.check(kind, [[["1"] * 3] * 2, None, None], "row 0 holds `<U1`")
         self.check(kind, ["a", "b", "c"], "cannot become `tensor<float32>[2, 3]`")
         self.check(kind, np.array(["a", "b", "c"]), "cannot become `tensor<float32>[2, 3]`")
         self.check(kind, pa.array([1, 2, 3]), "it is `int64`")

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.types as kinds
 
 from . import datatypes, tensors
+from . import values as strictly
 
 
 def cast(column: Any, field: pa.Field) -> Any:
@@ -24,6 +25,8 @@ def cast(column: Any, field: pa.Field) -> Any:
         return pa.nulls(len(column), field.type)
     if datatypes.shape(field) is not None:
         return _tensor(column, field)
+    if strictly.has_struct(field.type):
+        return strictly.array(column.to_pylist(), field.type)
     if not _alike(column.type, field.type):
         raise ValueError(f"it is `{datatypes.text(column.type)}`")
     return _cast(column, field.type)
@@ -33,6 +36,8 @@ def from_values(values: list[Any], field: pa.Field) -> Any:
     """A column from Python values, `None` for null."""
     if datatypes.shape(field) is not None:
         return tensors.from_rows(values, field)
+    if strictly.has_struct(field.type):
+        return strictly.array(values, field.type)
     try:
         found = pa.array(values)
     except (pa.ArrowException, OverflowError, TypeError, ValueError) as error:
@@ -87,12 +92,6 @@ def _alike(given: pa.DataType, wanted: pa.DataType) -> bool:
         return _alike(given.value_type, wanted)
     if kinds.is_list(wanted):
         return _is_list(given) and _alike(given.value_type, wanted.value_type)
-    if kinds.is_struct(wanted):
-        return (
-            kinds.is_struct(given)
-            and [one.name for one in given] == [one.name for one in wanted]
-            and all(_alike(one.type, other.type) for one, other in zip(given, wanted))
-        )
     return _family(given) == _family(wanted) != ""
 
 

@@ -1,5 +1,7 @@
 """In which form do the rows reach a function? What its annotation says: Arrow, polars, pandas, numpy, or lists and dicts.
 
+Types never depend on whether a value is null: then what one row becomes would depend on its neighbours.
+
 A tensor arrives as it lies in Arrow (a fixed-size list), in polars as `Array` of its shape, and elsewhere as a numpy array
 of its shape for each row; in `dict[str, np.ndarray]` as one array for all rows.
 """
@@ -42,14 +44,28 @@ def _polars(rows: pa.Table) -> Any:
 
 
 def _pandas(rows: pa.Table) -> Any:
+    import pandas as pd
+
     shaped = {
         column.name: tensors.per_row(rows[column.name], column) for column in rows.schema if datatypes.shape(column)
     }
-    frame = rows.drop_columns(list(shaped)).to_pandas()
+    nullable = {kind: getattr(pd, f"{name}Dtype")() for kind, name in _NULLABLE.items()}
+    frame = rows.drop_columns(list(shaped)).to_pandas(types_mapper=nullable.get)
     for at, name in enumerate(rows.schema.names):
         if name in shaped:
             frame.insert(at, name, shaped[name])
     return frame
+
+
+#: Types whose values numpy cannot leave out, and pandas' name for those that can.
+_NULLABLE = {
+    pa.bool_(): "Boolean",
+    **{
+        kind: f"{'UInt' if pa.types.is_unsigned_integer(kind) else 'Int'}{kind.bit_width}"
+        for kind in datatypes.SCALARS.values()
+        if pa.types.is_integer(kind)
+    },
+}
 
 
 def _columns(rows: pa.Table) -> dict[str, list[Any]]:
@@ -67,12 +83,19 @@ def _rows(rows: pa.Table) -> list[dict[str, Any]]:
 
 
 def _arrays(rows: pa.Table) -> dict[str, Any]:
-    return {
-        column.name: tensors.stacked(rows[column.name], column)
-        if datatypes.shape(column)
-        else rows[column.name].to_numpy()
-        for column in rows.schema
-    }
+    return {column.name: _array(rows[column.name], column) for column in rows.schema}
+
+
+def _array(column: pa.ChunkedArray, field: pa.Field) -> Any:
+    import numpy as np
+
+    if datatypes.shape(field):
+        return tensors.stacked(column, field)
+    if field.type not in _NULLABLE:
+        return column.to_numpy()
+    mask = column.is_null().to_numpy()
+    nothing = pa.scalar(0).cast(field.type)
+    return np.ma.MaskedArray(column.fill_null(nothing).to_numpy(), mask)
 
 
 BATCH = Form("pa.RecordBatch", _batch)

@@ -135,7 +135,7 @@ def _pandas(values: Any, field: pa.Field) -> Any:
 def _numpy(values: Any, field: pa.Field) -> Any:
     import numpy as np
 
-    array = np.asarray(values)
+    array = values if isinstance(values, np.ma.MaskedArray) else np.asarray(values)
     if array.ndim == 0:
         raise ValueError("it is a single value, not one for each row")
     if array.dtype == object:
@@ -144,6 +144,8 @@ def _numpy(values: Any, field: pa.Field) -> Any:
         return tensors.from_stack(array, field)
     if array.ndim > 1:
         return casting.from_values(array.tolist(), field)
+    if isinstance(array, np.ma.MaskedArray):
+        return casting.cast(pa.array(array.data, mask=np.ma.getmaskarray(array)), field)
     return casting.cast(pa.array(array), field)
 
 

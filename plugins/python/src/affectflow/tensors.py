@@ -48,6 +48,8 @@ def from_rows(values: list[Any], field: pa.Field) -> pa.Array:
         if value is None:
             continue
         one = np.asarray(value)
+        if one.size and one.dtype.kind not in "biuf":
+            raise ValueError(f"row {row} holds `{one.dtype}`")
         if one.shape not in (shape, stack.shape[1:]):
             raise ValueError(f"row {row} has shape {list(one.shape)}, and {list(shape)} was declared")
         stack[row] = one.reshape(-1)

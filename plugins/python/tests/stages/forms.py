@@ -90,6 +90,47 @@ def tensor_arrays(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     return {"doubled": rows["features"] * 2}
 
 
+shown = af.map(reads={"n": "int64", "b": "bool"}, adds={"shown": "utf8"})
+
+
+def show(n, b) -> str:
+    """As it is, and what type it has."""
+    return f"{n} {type(n).__name__} {b} {type(b).__name__}"
+
+
+@shown
+def shown_pandas(rows: pd.DataFrame) -> list[str]:
+    return [show(n, b) for n, b in zip(rows["n"], rows["b"])]
+
+
+@shown
+def shown_arrays(rows: dict[str, np.ndarray]) -> list[str]:
+    return [show(n, b) for n, b in zip(rows["n"], rows["b"])]
+
+
+@shown
+def shown_dicts(rows: list[dict]) -> list[str]:
+    return [show(row["n"], row["b"]) for row in rows]
+
+
+@shown
+def shown_polars(rows: pl.DataFrame) -> list[str]:
+    return [show(n, b) for n, b in zip(rows["n"], rows["b"])]
+
+
+numbers = af.map(reads={"n": "int64"}, adds={"twice": "int64"})
+
+
+@numbers
+def twice_pandas(rows: pd.DataFrame) -> pd.DataFrame:
+    return pd.DataFrame({"twice": rows["n"] * 2})
+
+
+@numbers
+def twice_arrays(rows: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {"twice": rows["n"] * 2}
+
+
 @af.table(reads={"text": "utf8"}, adds={"place": "int64"})
 def place(rows):
     """A whole dataset arrives as one table."""
