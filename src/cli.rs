@@ -7,13 +7,14 @@ use clap::{Parser, Subcommand};
 use crate::commands::{
     cache, completions, export, graph, init, later, plan, plugin, run, runs, show, stages, validate, why,
 };
+use crate::exit::Exit;
 
 /// Declarative, resumable pipelines for emotion in pictures.
 ///
 /// Reads `pipelines.yaml` in the current folder and keeps everything computed in `.affectflow/` beside it, so that a run
 /// that was stopped or changed computes only what is missing.
 #[derive(Debug, Parser)]
-#[command(name = "affectflow", version, propagate_version = true, after_help = AFTER)]
+#[command(name = "affectflow", version, propagate_version = true, after_help = after())]
 pub struct Cli {
     #[command(flatten)]
     pub place: Place,
@@ -21,16 +22,16 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER: &str = "\
-Exit codes:
-  0    done
-  1    a stage failed, or more of its rows than its threshold allows
-  2    the file, the arguments or the data named are wrong; nothing ran
-  3    done, but rows are in quarantine
-  4    damage that could not be repaired
-  130  interrupted; the next run goes on from there
+/// Exit codes and first steps, below the list of commands.
+fn after() -> String {
+    let codes: String =
+        Exit::ALL.iter().map(|&exit| format!("  {:<4} {}\n", exit as u8, exit.meaning())).collect();
+    format!("Exit codes:\n{codes}\n{FIRST_STEPS}")
+}
 
+const FIRST_STEPS: &str = "\
 First steps:
+  affectflow init DIR                                make a project that runs as it is
   affectflow run                                     run the default pipeline
   affectflow show last                               its stages and scores
   affectflow export last adapt -o predictions.csv    its predictions";
