@@ -140,7 +140,7 @@ fn links_lead_somewhere() {
             }
         }
     }
-    assert!(seen > 100);
+    assert!(seen > 80, "only {seen} links found, is the reading right?");
     none(wrong, "a link names a file from the folder of its page, and a heading in small letters with `-` for spaces");
 }
 
@@ -163,7 +163,7 @@ fn yaml_fits_the_schema() {
     let schema = jsonschema::validator_for(&json_schema(&registry())).unwrap();
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for (name, text) in pages() {
-        for block in blocks(&text).iter().filter(|block| block.language == "yaml") {
+        for block in blocks(&text).iter().filter(|block| block.language == "yaml" && block.attribute("shows").is_none()) {
             seen += 1;
             let at = format!("book/src/{name}:{}", block.line + 1);
             match spec::tree(&whole(&block.text), "f.yaml") {

@@ -17,6 +17,17 @@ fn commands_that_are_not_there_yet_say_so() {
 }
 
 #[test]
+fn the_last_run_is_the_one_that_began_last() {
+    let stages = "{ stages: { faces: { kind: ingest, config: { source: synthetic, count: 2 } } } }";
+    let project = Project::new(&format!("version: 1\npipelines:\n  b: {stages}\n  a: {stages}\n"));
+    for pipeline in ["b", "a", "b", "a", "b", "a"] {
+        project.run(&["run", pipeline, "-q"]).expect(0, &[]);
+        let shown = project.run(&["show", "last"]).expect(0, &[]).stdout;
+        assert!(shown.contains(&format!("pipeline  {pipeline}\n")), "{shown}");
+    }
+}
+
+#[test]
 fn help_is_data_and_wrong_arguments_are_not() {
     let project = Project::new(SMALL);
     let help = project.run(&["--help"]).expect(0, &[]).stdout;

@@ -69,7 +69,7 @@ fn list(program: &Command) -> Text {
     };
     text.table(["command", "what it does"], commands(program).map(row));
     text.heading(2, "Options of all commands");
-    options(&mut text, program.get_opts());
+    options(&mut text, program.get_arguments().filter(|arg| arg.is_global_set()));
     text.raw("What the codes mean that commands end with: [Exit codes](exit-codes.md).");
     text
 }
@@ -93,7 +93,7 @@ fn section(text: &mut Text, command: &Command, level: usize) {
         text.heading(level, "Arguments");
         options(text, positionals);
     }
-    let mut flags = command.get_opts().filter(own).peekable();
+    let mut flags = command.get_arguments().filter(|arg| !arg.is_positional()).filter(own).peekable();
     if flags.peek().is_some() {
         text.heading(level, "Options");
         options(text, flags);
@@ -118,7 +118,7 @@ fn after(text: &mut Text, command: &Command, level: usize) {
 
 fn options<'a>(text: &mut Text, args: impl Iterator<Item = &'a Arg>) {
     let shown = args.filter(|arg| !arg.is_hide_set() && !arg.is_hide_short_help_set());
-    text.table(["", "meaning"], shown.map(|arg| [spelled(arg), meaning(arg)]));
+    text.table(["option", "meaning"], shown.map(|arg| [spelled(arg), meaning(arg)]));
 }
 
 /// `-o`, `--output FILE`

@@ -14,6 +14,9 @@ use crate::same::{Varying, same};
 /// How long Ctrl-C waits for its moment.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Rows computed before Ctrl-C is pressed.
+const ENOUGH: u64 = 8;
+
 /// What stands for `cargo`.
 const CARGO: &str = "#!/bin/sh
 [ \"$1 $2 $3\" = 'run -q --' ] || { echo 'only `cargo run -q --` is answered here'; exit 2; }
@@ -155,7 +158,7 @@ impl Follower {
             .args(["-c", &script])
             .current_dir(&self.here)
             .env("PATH", format!("{}:{path}", self.root.path().join("bin").display()))
-            .env("COLUMNS", "100")
+            .env_remove("COLUMNS")
             .env_remove("AFFECTFLOW_STATE")
             .stdin(Stdio::null())
             .stdout(file.try_clone().unwrap())
@@ -186,8 +189,12 @@ impl Follower {
     fn computing(&self) -> bool {
         let Ok(runs) = fs::read_dir(self.here.join(".affectflow/runs")) else { return false };
         let events = runs.filter_map(|run| fs::read_to_string(run.unwrap().path().join("events.jsonl")).ok());
-        let mut lines = events.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
-        lines.any(|line| line.contains("\"progress\"") && line.contains("\"stage\":\"embed\""))
+        let lines = events.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+        // The last line may be half written.
+        let mut events = lines.filter_map(|line| serde_json::from_str::<serde_json::Value>(&line).ok());
+        events.any(|event| {
+            event["type"] == "progress" && event["stage"] == "embed" && event["done"].as_u64() >= Some(ENOUGH)
+        })
     }
 
     /// Pictures of the page are what commands wrote.

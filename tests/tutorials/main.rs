@@ -5,7 +5,7 @@
 //!   holds
 //! - In a block ` ```console ` each line behind `$ ` is run by `sh`, and what follows must be printed. The last command may end
 //!   with `code=N`; the others, and where no code is given all of them, end with 0
-//! - `^C` under a command is Ctrl-C, pressed once the first network has begun
+//! - `^C` under a command is Ctrl-C, pressed once the stage `embed` has computed some rows
 //! - A line `...` stands for any lines. Times, sizes, dates, names of runs and numbers with a point may be others; with the
 //!   word `numbers-vary` every number may
 //! - A picture in the folder named after the page is one that a command wrote
