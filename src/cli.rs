@@ -51,24 +51,40 @@ pub struct Place {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a pipeline, reusing every cached row
+    ///
+    /// Each row of each stage is looked up by what it is computed from; what is missing is computed and kept. Run it again after
+    /// Ctrl-C, a kill or a change: it goes on from there. A pipeline with a `matrix:` runs once for each combination.
     Run(run::Args),
     /// Show what a run would do, and why; runs nothing
+    ///
+    /// The same look-ups as a run, without computing or writing. A number with `≤` is a bound: how much it will be depends on what
+    /// a stage before it finds. Times and sizes are estimated from earlier runs.
     Plan(plan::Args),
     /// Explain what changed in a stage, or in one of its rows, since the nearest earlier run; explains hits too
     Why(why::Args),
     /// Report every problem of the file at once
+    ///
+    /// Each with file, line and column, what was expected, and how to mend it; also problems of values that come from elsewhere:
+    /// an `include`, a variable, an anchor, an argument.
     Validate(validate::Args),
     /// List the kinds of stages; for one, its options, columns and an example
     Stages(stages::Args),
     /// Print the JSON Schema of the pipeline file, for editors
+    ///
+    /// The kinds of your own crate are in it. An editor finds it by the first line of a file: `# yaml-language-server:
+    /// $schema=schema.json`
     Schema,
     /// Draw the stages, their edges, and what is cached
+    ///
+    /// Nothing is computed. Dashed edges are artifacts, such as trained weights.
     Graph(graph::Args),
     /// Make a new project that runs as it is
     Init(init::Args),
     /// Serve an editor over standard input and output: problems, completion, documentation, definitions
     Lsp,
     /// Write the rows of a stage to a file
+    ///
+    /// In the order of their ids. Tensors leave as lists; in CSV files nested columns are JSON text.
     Export(export::Args),
     /// List past runs
     Runs(runs::Args),

@@ -57,7 +57,8 @@ fn none(wrong: Vec<String>, mend: &str) {
     assert!(wrong.is_empty(), "{}\n{mend}", wrong.join("\n"));
 }
 
-const BLESS: &str = "renew it with `AFFECTFLOW_BLESS=1 cargo test --workspace --test book`, and read the difference";
+const BLESS: &str =
+    "renew it with `AFFECTFLOW_BLESS=1 cargo test --workspace --test book`, and read the difference";
 
 #[test]
 fn the_reference_is_what_the_program_says() {
@@ -134,14 +135,18 @@ fn links_lead_somewhere() {
         for target in links(&text).into_iter().filter(|target| !target.contains("://")) {
             seen += 1;
             // What lies outside is not there once the book is built.
-            let outside = name.starts_with("book/") && target.matches("../").count() > name.matches('/').count() - 2;
+            let outside =
+                name.starts_with("book/") && target.matches("../").count() > name.matches('/').count() - 2;
             if outside || !leads_somewhere(&path, &text, &target) {
                 wrong.push(format!("{name}: `{target}` leads nowhere"));
             }
         }
     }
     assert!(seen > 80, "only {seen} links found, is the reading right?");
-    none(wrong, "a link names a file from the folder of its page, and a heading in small letters with `-` for spaces");
+    none(
+        wrong,
+        "a link names a file from the folder of its page, and a heading in small letters with `-` for spaces",
+    );
 }
 
 /// A part of a file as a whole one: fields of the top, or stages.
@@ -163,7 +168,10 @@ fn yaml_fits_the_schema() {
     let schema = jsonschema::validator_for(&json_schema(&registry())).unwrap();
     let (mut wrong, mut seen) = (Vec::new(), 0);
     for (name, text) in pages() {
-        for block in blocks(&text).iter().filter(|block| block.language == "yaml" && block.attribute("shows").is_none()) {
+        for block in blocks(&text)
+            .iter()
+            .filter(|block| block.language == "yaml" && block.attribute("shows").is_none())
+        {
             seen += 1;
             let at = format!("book/src/{name}:{}", block.line + 1);
             match spec::tree(&whole(&block.text), "f.yaml") {
@@ -186,7 +194,8 @@ fn documented(reference: &[reference::Page], command: &str) -> Option<String> {
 
 /// What is wrong with a line that begins with `affectflow`, if it is a command at all.
 fn unknown(reference: &[reference::Page], line: &str) -> Option<String> {
-    let words: Vec<&str> = line.split_whitespace().skip(1).take_while(|word| !"|;>&#".contains(word)).collect();
+    let words: Vec<&str> =
+        line.split_whitespace().skip(1).take_while(|word| !"|;>&#".contains(word)).collect();
     let command = words.first().filter(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))?;
     let Some(text) = documented(reference, command) else { return Some(format!("no command `{command}`")) };
     let options = words.iter().filter(|word| word.starts_with('-') && word.len() > 1);
@@ -220,7 +229,10 @@ fn what_does_not_exist_is_found() {
     let reference = reference();
     assert!(unknown(&reference, "affectflow run kcdp --set a=b --until x -q").is_none());
     assert!(unknown(&reference, "affectflow cache gc --dry-run").is_none());
-    assert!(unknown(&reference, "affectflow rnu").is_some() && unknown(&reference, "affectflow run --untl x").is_some());
+    assert!(
+        unknown(&reference, "affectflow rnu").is_some()
+            && unknown(&reference, "affectflow run --untl x").is_some()
+    );
     assert!(!leads_somewhere(&repository("README.md"), "", "nowhere.md"));
     assert!(leads_somewhere(&repository("README.md"), "# A  `b` c!", "#a--b-c"));
 }

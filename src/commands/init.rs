@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The folder to make; it may be there, but must be empty
     dir: PathBuf,
@@ -17,6 +18,11 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Template::Start)]
     template: Template,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow init first                              a small pipeline on generated pictures
+  affectflow init mine --template kcdp               folders of photos and stickers, to put yours in";
 
 /// A project to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

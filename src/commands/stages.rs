@@ -4,8 +4,8 @@ pub mod trial;
 
 use std::io::Write;
 
-use affectflow_pipeline::plan::manual::{Manual, ManualOption, manual};
 use affectflow_pipeline::plan::PlannedStage;
+use affectflow_pipeline::plan::manual::{Manual, ManualOption, manual};
 use affectflow_pipeline::{Registry, Retry};
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -14,10 +14,16 @@ use crate::view::wrap::{cut, page_width, wrapped};
 
 /// Arguments of `stages`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The kind to describe; all are listed where left out
     kind: Option<String>,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow stages                                  the list
+  affectflow stages embed                            options, columns and an example of a kind";
 
 /// Prints the list or the page.
 pub fn run(args: Args, registry: &Registry) -> Outcome {

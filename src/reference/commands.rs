@@ -108,7 +108,8 @@ fn after(text: &mut Text, command: &Command, level: usize) {
         match part.split_once(":\n") {
             Some((title, lines)) => {
                 text.heading(level, title);
-                let lines: Vec<&str> = lines.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
+                let lines: Vec<&str> =
+                    lines.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
                 text.block("sh", &lines.join("\n"));
             }
             None => text.paragraph(part),

@@ -44,7 +44,7 @@ fn page(manual: &Manual, trial: Option<&PlannedStage>) -> Text {
     if !manual.columns.is_empty() {
         text.heading(2, "Columns it adds");
         let row = |&(name, kind, meaning): &(&str, &str, &str)| {
-            [format!("`{name}`"), escaped(kind), escaped(meaning)]
+            [format!("`{name}`"), format!("`{kind}`"), escaped(meaning)]
         };
         text.table(["column", "type", "meaning"], manual.columns.iter().map(row));
     }
@@ -68,7 +68,7 @@ fn reads(text: &mut Text, trial: &PlannedStage) {
     if !read.is_empty() {
         text.heading(2, "Columns it reads");
         text.paragraph("With the options of an example:");
-        let row = |(name, kind): (String, String)| [format!("`{name}`"), escaped(&kind)];
+        let row = |(name, kind): (String, String)| [format!("`{name}`"), format!("`{kind}`")];
         text.table(["column", "type"], read.into_iter().map(row));
     }
 }
@@ -81,7 +81,7 @@ fn artifacts(text: &mut Text, trial: &PlannedStage) {
     if !all.is_empty() {
         text.heading(2, "Artifacts");
         let row = |(name, role): (&String, &str)| [format!("`{name}`"), role.to_owned()];
-        text.table(["artifact", ""], all.into_iter().map(row));
+        text.table(["artifact", "role"], all.into_iter().map(row));
     }
 }
 

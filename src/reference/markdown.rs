@@ -41,7 +41,9 @@ impl Text {
         self.0 += "\n";
         self.0 += &line(head.map(str::to_owned).into());
         self.0 += &format!("|{}\n", "---|".repeat(N));
-        rows.for_each(|row| self.0 += &line(row.map(|cell| cell.replace('|', "\\|").replace('\n', " ")).into()));
+        rows.for_each(|row| {
+            self.0 += &line(row.map(|cell| cell.replace('|', "\\|").replace('\n', " ")).into())
+        });
     }
 
     /// The page.

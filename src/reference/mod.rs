@@ -42,7 +42,9 @@ pub fn pages(registry: &Registry) -> Vec<Page> {
 
 fn exit_codes() -> Text {
     let mut text = Text::titled("Exit codes");
-    text.paragraph("Every command ends with one of these codes, so that a script need not read what is printed.");
+    text.paragraph(
+        "Every command ends with one of these codes, so that a script need not read what is printed.",
+    );
     let rows = Exit::ALL.iter().map(|&exit| [format!("`{}`", exit as u8), exit.meaning().to_owned()]);
     text.table(["code", "meaning"], rows);
     text.paragraph("Data goes to standard output, everything else to standard error.");

@@ -202,7 +202,8 @@ impl Follower {
         let folder = path.file_stem().unwrap().to_str().unwrap();
         let varying = Varying { root: self.root.path().to_owned(), numbers: false };
         for link in links(text).iter().filter(|link| Path::new(link).starts_with(folder)) {
-            let now = fs::read_to_string(self.here.join(Path::new(link).file_name().unwrap())).unwrap_or_default();
+            let now =
+                fs::read_to_string(self.here.join(Path::new(link).file_name().unwrap())).unwrap_or_default();
             let kept = path.with_file_name(link);
             if same(&fs::read_to_string(&kept).unwrap_or_default(), &now, &varying) {
                 continue;

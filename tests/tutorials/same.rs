@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 /// Units of times and sizes.
 const UNITS: &[&str] = &[
-    "ms", "s", "second", "seconds", "minute", "minutes", "hour", "hours", "B", "KiB", "MiB", "GiB", "KiB/s", "MiB/s",
-    "GiB/s",
+    "ms", "s", "second", "seconds", "minute", "minutes", "hour", "hours", "B", "KiB", "MiB", "GiB", "KiB/s",
+    "MiB/s", "GiB/s",
 ];
 
 /// What may differ beside times, sizes, dates and names of runs.
@@ -64,14 +64,20 @@ fn masked(line: &str, numbers: bool) -> String {
             words.push(named(word));
         }
     }
-    let words: Vec<String> = words.into_iter().map(|word| if numbers { counted(&word) } else { word }).collect();
-    words.iter().map(|word| if number(word) && word.contains('.') { "N" } else { word }).collect::<Vec<_>>().join(" ")
+    let words: Vec<String> =
+        words.into_iter().map(|word| if numbers { counted(&word) } else { word }).collect();
+    words
+        .iter()
+        .map(|word| if number(word) && word.contains('.') { "N" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 /// Whether a word is a number, as it stands in a table or a sentence.
 fn number(word: &str) -> bool {
     let core = word.trim_matches(|c: char| "(),;:`~≤%".contains(c));
-    core.starts_with(|c: char| c.is_ascii_digit()) && core.chars().all(|c| c.is_ascii_digit() || ".,".contains(c))
+    core.starts_with(|c: char| c.is_ascii_digit())
+        && core.chars().all(|c| c.is_ascii_digit() || ".,".contains(c))
 }
 
 /// A word with dates, and the numbers of runs, taken out: `20261123-160113-first-2`, `2026-11-23T16:01:13Z`.
@@ -82,13 +88,21 @@ fn named(word: &str) -> String {
     let dash = |at: usize| word.as_bytes().get(at) == Some(&b'-');
     for at in (0..word.len()).filter(|&at| word.is_char_boundary(at)) {
         if digits(at, 8) && dash(at + 8) && digits(at + 9, 6) {
-            return format!("{}RUN{}", &word[..at], named(&word[at + 15..]));
+            return format!("{}RUN{}", &word[..at], first_of_its_second(&word[at + 15..]));
         }
         if digits(at, 4) && dash(at + 4) && digits(at + 5, 2) && dash(at + 7) && digits(at + 8, 2) {
             return format!("{}DATE", &word[..at]);
         }
     }
     hashed(word)
+}
+
+/// What follows the time in the name of a run, without the number that tells runs of one second apart: `-first-2`.
+fn first_of_its_second(rest: &str) -> String {
+    let end = rest.find(|c: char| !c.is_alphanumeric() && !"-_".contains(c)).unwrap_or(rest.len());
+    let (name, behind) = rest.split_at(end);
+    let bare = name.trim_end_matches(|c: char| c.is_ascii_digit());
+    format!("{}{behind}", if bare.len() < name.len() { bare.trim_end_matches('-') } else { name })
 }
 
 /// A word with digests taken out: eight digits or more to the base 16.
@@ -126,7 +140,10 @@ pub fn checked() {
     let yes = |a: &str, b: &str| assert!(same(a, b, &plain), "{a:?} and {b:?} are the same");
     let no = |a: &str, b: &str| assert!(!same(a, b, &plain), "{a:?} and {b:?} are not the same");
     yes(" a   18  363 ms\n────", " a   18   1.2 s\n──────");
-    yes("run `20261123-160113-first-2` of 2026-11-23T16:01:13Z", "run `20270101-000000-first-2` of 2027-01-01T00:00:00Z");
+    yes(
+        "run `20261123-160113-first-2` of 2026-11-23T16:01:13Z",
+        "run `20270101-000000-first` of 2027-01-01T00:00:00Z",
+    );
     yes("in /tmp/x/here/a", "in /here/a");
     yes("cost (~288 ms), 0.167", "cost (~1.2 s), 0.5");
     yes("a\n...\nb", "a\nx\ny\nb");
