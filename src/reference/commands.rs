@@ -35,6 +35,7 @@ pub fn environment() -> Text {
         }
     }
     let more = [
+        ("AFFECTFLOW_HOME", "Folder of what belongs to you and to no project: which plugins you trust"),
         ("COLUMNS", "How wide tables may be where standard output is no terminal"),
         (ASKED_BY, "Set by the scripts that `affectflow completions` prints; nothing for people"),
     ];
@@ -69,7 +70,7 @@ fn list(program: &Command) -> Text {
     };
     text.table(["command", "what it does"], commands(program).map(row));
     text.heading(2, "Options of all commands");
-    options(&mut text, program.get_arguments().filter(|arg| arg.is_global_set()));
+    options(&mut text, "option", program.get_arguments().filter(|arg| arg.is_global_set()));
     text.raw("What the codes mean that commands end with: [Exit codes](exit-codes.md).");
     text
 }
@@ -91,12 +92,12 @@ fn section(text: &mut Text, command: &Command, level: usize) {
     let mut positionals = command.get_positionals().filter(own).peekable();
     if positionals.peek().is_some() {
         text.heading(level, "Arguments");
-        options(text, positionals);
+        options(text, "argument", positionals);
     }
     let mut flags = command.get_arguments().filter(|arg| !arg.is_positional()).filter(own).peekable();
     if flags.peek().is_some() {
         text.heading(level, "Options");
-        options(text, flags);
+        options(text, "option", flags);
     }
     after(text, command, level);
 }
@@ -110,16 +111,16 @@ fn after(text: &mut Text, command: &Command, level: usize) {
                 text.heading(level, title);
                 let lines: Vec<&str> =
                     lines.lines().map(|line| line.strip_prefix("  ").unwrap_or(line)).collect();
-                text.block("sh", &lines.join("\n"));
+                text.block("text", &lines.join("\n"));
             }
             None => text.paragraph(part),
         }
     }
 }
 
-fn options<'a>(text: &mut Text, args: impl Iterator<Item = &'a Arg>) {
+fn options<'a>(text: &mut Text, what: &str, args: impl Iterator<Item = &'a Arg>) {
     let shown = args.filter(|arg| !arg.is_hide_set() && !arg.is_hide_short_help_set());
-    text.table(["option", "meaning"], shown.map(|arg| [spelled(arg), meaning(arg)]));
+    text.table([what, "meaning"], shown.map(|arg| [spelled(arg), meaning(arg)]));
 }
 
 /// `-o`, `--output FILE`

@@ -158,6 +158,7 @@ impl Follower {
             .args(["-c", &script])
             .current_dir(&self.here)
             .env("PATH", format!("{}:{path}", self.root.path().join("bin").display()))
+            .env("AFFECTFLOW_HOME", self.root.path().join("home"))
             .env_remove("COLUMNS")
             .env_remove("AFFECTFLOW_STATE")
             .stdin(Stdio::null())
