@@ -22,6 +22,10 @@ packages() {
 if ! command -v cc >/dev/null; then
     packages gcc libc6-dev
 fi
+# For plugins in Python only: a Python without `venv` is the rule on Debian.
+if [ "$1" = python3 ] && ! python3 -c 'import ensurepip' 2>/dev/null; then
+    packages python3 python3-venv
+fi
 # An installation of rustup that this shell has not read yet.
 if ! command -v cargo >/dev/null && [ -f "${CARGO_HOME:-$HOME/.cargo}/env" ]; then
     . "${CARGO_HOME:-$HOME/.cargo}/env"

@@ -8,13 +8,14 @@ use crate::commands::{
     cache, completions, export, graph, init, later, plan, plugin, run, runs, show, stages, test, validate,
     why,
 };
+use crate::exit::Exit;
 
 /// Declarative, resumable pipelines for emotion in pictures.
 ///
 /// Reads `pipelines.yaml` in the current folder and keeps everything computed in `.affectflow/` beside it, so that a run
 /// that was stopped or changed computes only what is missing.
 #[derive(Debug, Parser)]
-#[command(name = "affectflow", version, propagate_version = true, after_help = AFTER)]
+#[command(name = "affectflow", version, propagate_version = true, after_help = after())]
 pub struct Cli {
     #[command(flatten)]
     pub place: Place,
@@ -22,16 +23,16 @@ pub struct Cli {
     pub command: Command,
 }
 
-const AFTER: &str = "\
-Exit codes:
-  0    done
-  1    a stage failed, or more of its rows than its threshold allows; a test failed
-  2    the file, the arguments or the data named are wrong; nothing ran
-  3    done, but rows are in quarantine
-  4    damage that could not be repaired
-  130  interrupted; the next run goes on from there
+/// Exit codes and first steps, below the list of commands.
+fn after() -> String {
+    let codes: String =
+        Exit::ALL.iter().map(|&exit| format!("  {:<4} {}\n", exit as u8, exit.meaning())).collect();
+    format!("Exit codes:\n{codes}\n{FIRST_STEPS}")
+}
 
+const FIRST_STEPS: &str = "\
 First steps:
+  affectflow init DIR                                make a project that runs as it is
   affectflow run                                     run the default pipeline
   affectflow show last                               its stages and scores
   affectflow export last adapt -o predictions.csv    its predictions";
@@ -51,26 +52,42 @@ pub struct Place {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run a pipeline, reusing every cached row
+    ///
+    /// Each row of each stage is looked up by what it is computed from; what is missing is computed and kept. Run it again after
+    /// Ctrl-C, a kill or a change: it goes on from there. A pipeline with a `matrix:` runs once for each combination.
     Run(run::Args),
     /// Show what a run would do, and why; runs nothing
+    ///
+    /// The same look-ups as a run, without computing or writing. A number with `≤` is a bound: how much it will be depends on what
+    /// a stage before it finds. Times and sizes are estimated from earlier runs.
     Plan(plan::Args),
     /// Explain what changed in a stage, or in one of its rows, since the nearest earlier run; explains hits too
     Why(why::Args),
     /// Report every problem of the file at once
+    ///
+    /// Each with file, line and column, what was expected, and how to mend it; also problems of values that come from elsewhere:
+    /// an `include`, a variable, an anchor, an argument.
     Validate(validate::Args),
     /// Run the tests of the file: rows that it gives, and what it expects of those that leave a stage
     Test(test::Args),
     /// List the kinds of stages; for one, its options, columns and an example
     Stages(stages::Args),
     /// Print the JSON Schema of the pipeline file, for editors
+    ///
+    /// The kinds of your own crate are in it. An editor finds it by the first line of a file: `# yaml-language-server:
+    /// $schema=schema.json`
     Schema,
     /// Draw the stages, their edges, and what is cached
+    ///
+    /// Nothing is computed. Dashed edges are artifacts, such as trained weights.
     Graph(graph::Args),
     /// Make a new project that runs as it is
     Init(init::Args),
     /// Serve an editor over standard input and output: problems, completion, documentation, definitions
     Lsp,
     /// Write the rows of a stage to a file
+    ///
+    /// In the order of their ids. Tensors leave as lists; in CSV files nested columns are JSON text.
     Export(export::Args),
     /// List past runs
     Runs(runs::Args),

@@ -24,6 +24,24 @@ pub enum Exit {
     Interrupted = 130,
 }
 
+impl Exit {
+    /// Every way to end, in order.
+    pub const ALL: [Exit; 6] =
+        [Exit::Done, Exit::Failed, Exit::Wrong, Exit::Quarantined, Exit::Damaged, Exit::Interrupted];
+
+    /// What the code means, in words for the help and the reference.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Exit::Done => "done",
+            Exit::Failed => "a stage failed, or more of its rows than its threshold allows; a test failed",
+            Exit::Wrong => "the file, the arguments or the data named are wrong; nothing ran",
+            Exit::Quarantined => "done, but rows are in quarantine",
+            Exit::Damaged => "damage that could not be repaired",
+            Exit::Interrupted => "interrupted; the next run goes on from there",
+        }
+    }
+}
+
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         ExitCode::from(exit as u8)

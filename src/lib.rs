@@ -25,6 +25,7 @@ mod complete;
 mod exit;
 mod lsp;
 mod project;
+pub mod reference;
 mod snapshot;
 mod view;
 

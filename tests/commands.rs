@@ -8,12 +8,23 @@ use serde_json::Value;
 #[test]
 fn commands_that_are_not_there_yet_say_so() {
     let project = Project::new(SMALL);
-    for command in ["compare", "report", "ui", "plugin"] {
+    for command in ["compare", "report", "ui"] {
         let answer = project.run(&[command, "anything", "--at", "all"]);
         answer.expect(2, &[&format!("error: the command `{command}` is not there yet\n  hint: ")]);
     }
     project.run(&["run", "--ui"]).expect(2, &["is not there yet", "hint: "]);
     assert!(!project.path(".affectflow").exists(), "nothing was touched");
+}
+
+#[test]
+fn the_last_run_is_the_one_that_began_last() {
+    let stages = "{ stages: { faces: { kind: ingest, config: { source: synthetic, count: 2 } } } }";
+    let project = Project::new(&format!("version: 1\npipelines:\n  b: {stages}\n  a: {stages}\n"));
+    for pipeline in ["b", "a", "b", "a", "b", "a"] {
+        project.run(&["run", pipeline, "-q"]).expect(0, &[]);
+        let shown = project.run(&["show", "last"]).expect(0, &[]).stdout;
+        assert!(shown.contains(&format!("pipeline  {pipeline}\n")), "{shown}");
+    }
 }
 
 #[test]

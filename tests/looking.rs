@@ -194,8 +194,8 @@ fn a_new_embed_captions_a_folder() {
 #[test]
 fn a_new_plugin_is_the_example_of_the_manual() {
     let project = begun("plugin");
-    let manual = fs::read_to_string(repository("plugins/README.md")).unwrap();
-    for name in ["Cargo.toml", "src/main.rs"] {
+    let manual = fs::read_to_string(repository("book/src/tutorials/add-a-stage.md")).unwrap();
+    for name in ["Cargo.toml", "src/main.rs", "src/length.rs", "pipelines.yaml"] {
         let text = fs::read_to_string(project.path("new").join(name)).unwrap();
         assert!(text.lines().count() > 5 && manual.contains(&format!("\n{text}```")), "{name}");
     }

@@ -13,6 +13,7 @@ use crate::view::numbers::{bytes, count};
 
 /// Arguments of `export`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The run's name as `runs` lists it, or `last`
     run: String,
@@ -25,6 +26,11 @@ pub struct Args {
     #[arg(long)]
     all: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow export last adapt -o predictions.csv    id and the columns of `adapt`
+  affectflow export last adapt -o all.parquet --all  with every column that had reached it";
 
 /// Writes the file whole: to a temporary name beside it, then in place.
 pub fn run(args: Args, project: &Project) -> Outcome {

@@ -15,6 +15,7 @@ use crate::view::graph::{Graph, dot, mermaid, svg};
 
 /// Arguments of `graph`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
@@ -25,6 +26,12 @@ pub struct Args {
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow graph --format svg -o graph.svg         a picture that stands alone, columns on hover
+  affectflow graph >> README.md                      Mermaid, for a block of a README
+  affectflow graph --format dot | dot -Tpdf -o graph.pdf";
 
 /// What is written.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]

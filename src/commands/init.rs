@@ -10,6 +10,7 @@ use crate::exit::{Exit, Failure, Outcome};
 
 /// Arguments of `init`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The folder to make; it may be there, but must be empty
     dir: PathBuf,
@@ -17,6 +18,11 @@ pub struct Args {
     #[arg(long, value_enum, value_name = "NAME", default_value_t = Template::Start)]
     template: Template,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow init first                              a small pipeline on generated pictures
+  affectflow init mine --template kcdp               folders of photos and stickers, to put yours in";
 
 /// A project to begin with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -37,7 +43,7 @@ type File = (PathBuf, Vec<u8>);
 /// Writes the files and says what to type next.
 pub fn run(args: Args, registry: &Registry) -> Outcome {
     empty(&args.dir)?;
-    for (name, bytes) in files(args.template, registry)? {
+    for (name, bytes) in files(args.template, registry) {
         let path = args.dir.join(name);
         let cannot = |source| Error::Io { action: "write", path: path.clone(), source };
         fs::create_dir_all(path.parent().unwrap_or(&args.dir)).map_err(cannot)?;
@@ -63,7 +69,7 @@ pub(super) fn empty(dir: &Path) -> Result<(), Failure> {
     }
 }
 
-fn files(template: Template, registry: &Registry) -> Result<Vec<File>, Failure> {
+fn files(template: Template, registry: &Registry) -> Vec<File> {
     let (yaml, ignored) = match template {
         Template::Start => (include_str!("init/start.yaml"), ".affectflow/\n"),
         Template::Kcdp => (include_str!("init/kcdp.yaml"), ".affectflow/\n"),
@@ -81,9 +87,9 @@ fn files(template: Template, registry: &Registry) -> Result<Vec<File>, Failure> 
             files.extend(pictures("stickers", Domain::Target, 2));
         }
         Template::Embed => files.extend(pictures("pictures", Domain::Source, 1)),
-        Template::Plugin => files.extend(crate_files()?),
+        Template::Plugin => files.extend(crate_files()),
     }
-    Ok(files)
+    files
 }
 
 /// A folder of generated portraits for each class.
@@ -97,19 +103,14 @@ fn pictures(folder: &str, domain: Domain, each: usize) -> impl Iterator<Item = F
     generated(domain, 2, each).into_iter().map(move |(_, name, png)| (Path::new(folder).join(name), png))
 }
 
-/// The example that the manual of plugins shows, so that there is one of it.
-fn crate_files() -> Result<Vec<File>, Failure> {
-    let manual = include_str!("../../plugins/README.md");
-    let block = |fence: &str| {
-        let (_, after) = manual.split_once(&format!("```{fence}\n"))?;
-        Some(after.split_once("```")?.0.as_bytes().to_vec())
-    };
-    match (block("toml"), block("rust,no_run")) {
-        (Some(manifest), Some(main)) => {
-            Ok(vec![("Cargo.toml".into(), manifest), ("src/main.rs".into(), main)])
-        }
-        _ => Err(Error::Internal("the manual of plugins shows no crate".into()).into()),
-    }
+/// The crate that the tutorial "Add a stage" shows.
+fn crate_files() -> [File; 3] {
+    let texts = [
+        ("Cargo.toml", include_str!("init/plugin/manifest.toml")),
+        ("src/main.rs", include_str!("init/plugin/main.rs")),
+        ("src/length.rs", include_str!("init/plugin/length.rs")),
+    ];
+    texts.map(|(name, text)| (name.into(), text.into()))
 }
 
 fn next(template: Template) -> &'static [&'static str] {
@@ -132,7 +133,7 @@ fn next(template: Template) -> &'static [&'static str] {
         Template::Plugin => &[
             "                          # in Cargo.toml, let `path` name a clone of affectflow, or write a version once",
             "                          # one is published: affectflow = \"0.1\"",
-            "cargo run -- stages length    # the manual page of the kind in src/main.rs",
+            "cargo run -- stages length    # the manual page of the kind in src/length.rs",
             "cargo run -- run",
         ],
     }

@@ -19,6 +19,7 @@ use crate::view::wrap::{page_width, wrapped};
 
 /// Arguments of `plan`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     #[command(flatten)]
     choice: Choice,
@@ -26,6 +27,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow plan                                    what is cached, what is to compute, why, at what cost
+  affectflow plan --set stages.adapt.config.lr=3e-4  what a change would cost";
 
 /// Looks everything up and prints it.
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {

@@ -26,6 +26,7 @@ use crate::view::summary::summary;
 
 /// Arguments of `run`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     #[command(flatten)]
     pub choice: Choice,
@@ -45,6 +46,16 @@ pub struct Args {
     #[arg(long, hide_short_help = true)]
     ui: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow run                                     the default pipeline
+  affectflow run kcdp --set vars.seed=1              another one, a variable changed for this run
+  affectflow run --until perceive                    no further than this stage
+  affectflow run --force label                       compute a stage again although it is cached
+  affectflow run --retry-quarantined                 try rows in quarantine once more
+  affectflow run --watch                             again whenever the file or a picture changes
+  affectflow run --json -q | jq .type                follow the events from a program";
 
 /// What to run and how: the same for `run` and `plan`.
 #[derive(Debug, clap::Args)]

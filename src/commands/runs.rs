@@ -16,11 +16,17 @@ use crate::view::table::table;
 
 /// Arguments of `runs`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// Print a line of JSON a run
     #[arg(long)]
     json: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow runs                                    oldest first
+  affectflow runs --json | jq -r .id                 their names";
 
 /// Lists them.
 pub fn run(args: Args, project: &Project) -> Outcome {

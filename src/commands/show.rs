@@ -11,7 +11,7 @@ use serde_json::json;
 
 use crate::exit::{Exit, Outcome};
 use crate::project::Project;
-use crate::view::numbers::duration;
+use crate::view::numbers::{duration, to_the_second};
 use crate::view::summary::{metrics, summary};
 use crate::view::table::table;
 
@@ -20,6 +20,7 @@ const LISTED: usize = 20;
 
 /// Arguments of `show`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The run's name as `runs` lists it, or `last`
     #[arg(default_value = "last")]
@@ -28,6 +29,11 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow show                                    the newest run
+  affectflow show last --json | jq .metrics          its scores for a program";
 
 /// Shows it.
 pub fn run(args: Args, project: &Project) -> Outcome {
@@ -47,7 +53,12 @@ pub fn run(args: Args, project: &Project) -> Outcome {
         record.name,
         record.stands(&at_work)
     )?;
-    writeln!(out, "started   {}\nended     {}", record.start, record.end.as_deref().unwrap_or("-"))?;
+    writeln!(
+        out,
+        "started   {}\nended     {}",
+        to_the_second(&record.start),
+        record.end.as_deref().unwrap_or("-")
+    )?;
     writeln!(out, "took      {}", record.seconds.map_or("-".into(), duration))?;
     writeln!(out, "folder    {}", record.folder().display())?;
     if let Some(error) = &record.error {

@@ -1,11 +1,11 @@
 //! `stages`: the kinds registered; for one, everything that a writer of pipelines wants to know.
 
-pub(super) mod trial;
+pub mod trial;
 
 use std::io::Write;
 
+use affectflow_pipeline::plan::PlannedStage;
 use affectflow_pipeline::plan::manual::{Manual, ManualOption, manual};
-use affectflow_pipeline::plan::{PlannedStage, type_words};
 use affectflow_pipeline::{Registry, Retry};
 
 use crate::exit::{Exit, Failure, Outcome};
@@ -14,10 +14,16 @@ use crate::view::wrap::{cut, page_width, wrapped};
 
 /// Arguments of `stages`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// The kind to describe; all are listed where left out
     kind: Option<String>,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow stages                                  the list
+  affectflow stages embed                            options, columns and an example of a kind";
 
 /// Prints the list or the page.
 pub fn run(args: Args, registry: &Registry) -> Outcome {
@@ -52,7 +58,8 @@ pub fn run(args: Args, registry: &Registry) -> Outcome {
     Ok(Exit::Done)
 }
 
-fn shape(manual: &Manual) -> &'static str {
+/// The word for how a kind treats rows.
+pub fn shape(manual: &Manual) -> &'static str {
     use affectflow_pipeline::Shape::*;
     match manual.shape {
         Source => "source",
@@ -62,7 +69,8 @@ fn shape(manual: &Manual) -> &'static str {
     }
 }
 
-fn meaning(manual: &Manual) -> &'static str {
+/// How a kind treats rows, in a line.
+pub fn meaning(manual: &Manual) -> &'static str {
     use affectflow_pipeline::Shape::*;
     match manual.shape {
         Source => "source: brings rows in",
@@ -119,13 +127,10 @@ impl Page {
 
     /// The columns that arrive and are read, with their types; which they are may depend on options.
     fn reads(&mut self, trial: &PlannedStage) {
-        let fields = trial.input_schema.fields().iter();
-        let read = fields.filter(|field| trial.planned.consumes.contains(field.name()));
-        let read: Vec<String> =
-            read.map(|field| format!("{}: {}", field.name(), type_words(field.data_type()))).collect();
+        let read = trial::reads(trial);
         if !read.is_empty() {
             self.text += "\nColumns it reads, with the options of an example\n";
-            read.iter().for_each(|column| self.lines(column, 2));
+            read.iter().for_each(|(name, kind)| self.lines(&format!("{name}: {kind}"), 2));
         }
     }
 
@@ -143,23 +148,31 @@ impl Page {
     }
 
     fn option(&mut self, option: &ManualOption) {
-        let mut facts = vec![option.takes.clone()];
-        facts.extend(option.unit.as_ref().map(|unit| format!("in {unit}")));
-        match (&option.default, option.required) {
-            (_, true) => facts.push("required".into()),
-            (Some(default), _) => facts.push(format!("default `{default}`")),
-            (None, _) => {}
-        }
-        if !option.identity {
-            facts.push("changes no result, so nothing is computed again".into());
-        }
-        self.lines(&format!("{}: {}", option.name, facts.join("; ")), 2);
+        self.lines(&format!("{}: {}", option.name, facts(option).join("; ")), 2);
         self.lines(&option.description, 6);
+        option.values.iter().for_each(|(value, meaning)| self.lines(&format!("{value}: {meaning}"), 6));
     }
 }
 
+/// What an option takes, its unit, its default, and whether it changes results.
+pub fn facts(option: &ManualOption) -> Vec<String> {
+    let mut facts = vec![option.takes.clone()];
+    facts.extend(option.unit.as_ref().map(|unit| format!("in {unit}")));
+    match (&option.default, option.required) {
+        (_, true) => facts.push("required".into()),
+        (Some(default), _) if default == "null" => {}
+        (Some(default), _) if default.is_empty() => facts.push("default: an empty text".into()),
+        (Some(default), _) => facts.push(format!("default `{default}`")),
+        (None, _) => {}
+    }
+    if !option.identity {
+        facts.push("changes no result, so nothing is computed again".into());
+    }
+    facts
+}
+
 /// What can be written beside `kind:` and `config:` of a stage that computes.
-fn retrying(manual: &Manual) -> Option<&'static str> {
+pub fn retrying(manual: &Manual) -> Option<&'static str> {
     manual.retry.map(|retry| match retry {
         Retry::Safe => {
             "Safe to try again: beside `config`, `retries: 2` and `retry_wait: 1s` try failures again, `time_limit: 30s` limits a try"

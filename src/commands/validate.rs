@@ -9,6 +9,7 @@ use crate::view::problem::shown;
 
 /// Arguments of `validate`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// Change a value of the file first, as in `run`
     #[arg(long = "set", value_name = "PATH=VALUE")]
@@ -17,6 +18,11 @@ pub struct Args {
     #[arg(short, long)]
     quiet: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow validate                                pipelines.yaml, every pipeline in it
+  affectflow validate -f other.yaml -q               only the exit code and what is wrong";
 
 /// Checks every pipeline of the file.
 pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {

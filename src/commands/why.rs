@@ -38,6 +38,7 @@ const AFTER: &str = "\
 Compares with the nearest earlier run: of the identities that this stage had before (or, where it had none, that stages of
 its kind had), the one that differs in the fewest fields, the newest of equals.
 
+Examples:
   affectflow why adapt                          options, columns, files, artifacts that differ, old and new
   affectflow why embed --row photos/sad/12.png  why this row is computed, or since when it is stored
   affectflow why adapt --set vars.seed=1        what that change would do

@@ -38,6 +38,11 @@ pub fn duration(seconds: f64) -> String {
     }
 }
 
+/// A time in RFC 3339 without fractions of a second.
+pub fn to_the_second(time: &str) -> String {
+    time.split_once('.').map_or(time.to_owned(), |(whole, _)| format!("{whole}Z"))
+}
+
 /// The day of a time in RFC 3339, or `-`.
 pub fn day(time: Option<&str>) -> String {
     time.map_or("-", |time| time.split('T').next().unwrap_or_default()).to_owned()

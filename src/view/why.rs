@@ -6,7 +6,7 @@ use affectflow_pipeline::run::why::rows::{Named, RowChanges};
 use affectflow_pipeline::stage::Shape;
 
 use super::cost::{bytes_about, seconds_about, unsure};
-use super::numbers::{count, grouped};
+use super::numbers::{count, grouped, to_the_second};
 use super::table::table;
 
 /// The explanation of a stage.
@@ -74,7 +74,7 @@ fn earlier(why: &Why) -> String {
             let name = format!("{}/{}", run.pipeline, run.stage);
             let other = name != format!("{}/{}", why.pipeline, why.forecast.stage);
             let of = if other { format!(" as `{name}`") } else { String::new() };
-            format!("run `{}`{of}, {}, of {}", run.run, run.outcome, run.start)
+            format!("run `{}`{of}, {}, of {}", run.run, run.outcome, to_the_second(&run.start))
         }
         None if why.known => "one that no recorded run tells of".into(),
         None => "none: nothing is stored of a stage of this kind".into(),

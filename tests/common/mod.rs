@@ -1,6 +1,8 @@
 //! A project in a temporary folder, and the program run in it as a user would.
 #![allow(dead_code)] // every test binary uses a part
 
+pub mod markdown;
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -148,6 +150,11 @@ impl Project {
         self.run(&["export", "last", stage, "-o", "out.csv"]).expect(0, &[]);
         fs::read_to_string(self.path("out.csv")).unwrap()
     }
+}
+
+/// Whether what is kept is to be written anew instead of compared.
+pub fn blessing() -> bool {
+    std::env::var_os("AFFECTFLOW_BLESS").is_some()
 }
 
 /// A file of this repository.

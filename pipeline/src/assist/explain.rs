@@ -1,10 +1,45 @@
 //! What does this word mean? The documentation of fields, options and kinds, and the values of variables, as Markdown.
 
-use super::Draft;
+use std::path::Path;
+
 use super::place::{Field, fields, stage_depth};
+use super::{Draft, Language};
 use crate::plan::manual::manual;
 use crate::registry::Kind;
 use crate::spec::outline::{Cursor, Item, Role, cursor};
+
+/// A field of the file, as the reference shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Documented {
+    /// Its name.
+    pub name: String,
+    /// What it takes: "a whole number, at least 1; default `30`".
+    pub facts: String,
+    /// What it does.
+    pub description: String,
+    /// A value, as JSON, where the schema has an example.
+    pub example: Option<String>,
+}
+
+impl Language<'_> {
+    /// The fields that can stand in the map at a path of the file, as the JSON Schema has them; `pipelines`, `any`, `stages`,
+    /// `any` leads to those of a stage.
+    pub fn fields(&self, path: &[&str]) -> Vec<Documented> {
+        let path: Vec<String> = path.iter().map(|key| (*key).to_owned()).collect();
+        let nothing = Draft::new(self, Path::new(""), "", &|_| None, None);
+        let found = fields(&nothing, &path).into_iter().flat_map(Field::named);
+        let document = |(name, field): (&str, Field<'_>)| {
+            let examples = field.said("examples").and_then(|all| all.as_array());
+            Documented {
+                name: name.to_owned(),
+                facts: field.facts(),
+                description: field.description().to_owned(),
+                example: examples.and_then(|all| all.first()).map(ToString::to_string),
+            }
+        };
+        found.map(document).collect()
+    }
+}
 
 /// What the word at a line and column (both from 1) means; `None` where there is nothing to say.
 pub fn explain(draft: &Draft<'_>, line: usize, column: usize) -> Option<(String, Item)> {

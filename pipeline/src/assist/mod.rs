@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 
 pub use self::complete::{Suggestion, What, complete};
 pub use self::define::{Target, define};
-pub use self::explain::explain;
+pub use self::explain::{Documented, explain};
 use crate::plan;
 use crate::registry::Registry;
 use crate::spec::Spec;

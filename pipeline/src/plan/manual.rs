@@ -46,6 +46,8 @@ pub struct ManualOption {
     pub unit: Option<String>,
     /// What it does.
     pub description: String,
+    /// Values that it takes, each with its meaning, where values have one.
+    pub values: Vec<(String, String)>,
     /// Whether it must be written.
     pub required: bool,
     /// Whether it changes results, so that a change of it computes anew.
@@ -93,6 +95,7 @@ fn gather(shape: Shape<'_>, prefix: &str, depth: usize, out: &mut Vec<ManualOpti
             default: said("default").map(|default| quoted(default).replace('`', "")),
             unit: text("x-unit"),
             description: text("description").unwrap_or_default(),
+            values: values(inner),
             required: required.contains(&name.as_str()),
             identity: said("x-identity") != Some(&Json::Bool(false)),
             name: full.clone(),
@@ -101,6 +104,15 @@ fn gather(shape: Shape<'_>, prefix: &str, depth: usize, out: &mut Vec<ManualOpti
             gather(one, &format!("{full}."), depth - 1, out);
         }
     }
+}
+
+fn values(shape: Shape<'_>) -> Vec<(String, String)> {
+    let meant = |one: Shape<'_>| {
+        let meaning = one.get("description").and_then(Json::as_str)?.to_owned();
+        let choices = one.choices()?;
+        choices.first().and_then(|value| value.as_str()).map(|value| (value.to_owned(), meaning))
+    };
+    shape.alternatives().into_iter().filter_map(meant).collect()
 }
 
 /// What a value may be, in words, with its bounds.

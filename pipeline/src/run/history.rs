@@ -35,7 +35,7 @@ pub fn survey(runs: &Path) -> (Vec<Record>, Vec<Unreadable>) {
             }
         }
     }
-    // Runs of one second are numbered: `x`, `x-2`, ..., `x-10`.
+    // Records of older versions have no milliseconds, but runs of one second are numbered: `x`, `x-2`, ..., `x-10`.
     records.sort_by(|a, b| (&a.start, a.id.len()).cmp(&(&b.start, b.id.len())));
     (records, unreadable)
 }

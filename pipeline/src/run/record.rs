@@ -35,7 +35,7 @@ pub struct Record {
     pub seed: Value,
     /// Device class.
     pub device: String,
-    /// RFC 3339, UTC.
+    /// RFC 3339, UTC, with milliseconds: of two runs of one second the later one is told.
     pub start: String,
     /// RFC 3339, UTC.
     pub end: Option<String>,
@@ -68,11 +68,11 @@ pub struct Record {
 impl Record {
     /// Begins the record of a run.
     pub fn begin(plan: &Plan, state: &State, options: &Options) -> Result<Self, Error> {
-        let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
+        let now = humantime::format_rfc3339_millis(SystemTime::now()).to_string();
         let stamp: String = now.chars().filter(|c| c.is_ascii_digit()).collect();
         fs::create_dir_all(&state.runs).map_err(Error::io("create", &state.runs))?;
         let (id, folder) =
-            new_folder(&state.runs, &format!("{}-{}-{}", &stamp[..8], &stamp[8..], plan.pipeline))?;
+            new_folder(&state.runs, &format!("{}-{}-{}", &stamp[..8], &stamp[8..14], plan.pipeline))?;
         let record = Record {
             id,
             name: plan.pipeline.clone(),

@@ -19,6 +19,7 @@ const SHOWN: usize = 12;
 
 /// Arguments of `cache gc`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER)]
 pub struct Args {
     /// Keep runs that ended less long ago: `12h`, `30d`, `2w`
     #[arg(long, value_name = "AGE", default_value = "30d", value_parser = age)]
@@ -34,6 +35,12 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+const AFTER: &str = "\
+Examples:
+  affectflow cache gc --dry-run                      what would go
+  affectflow cache gc --older-than 7d                keep a week
+  affectflow cache gc --max-size 20GB                hold a size";
 
 fn age(text: &str) -> Result<Duration, &'static str> {
     units::age(text).ok_or(units::AGES)

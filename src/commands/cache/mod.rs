@@ -22,7 +22,10 @@ enum Command {
     Stats(stats::Args),
     /// Check every stored byte; damaged files are moved aside, and the next run computes their rows again
     Verify(verify::Args),
-    /// Remove what no kept run needs: live runs, the newest whole run of each pipeline, newer partial ones and young runs are kept
+    /// Remove what no kept run needs
+    ///
+    /// Kept are runs at work, the newest whole run of each pipeline, newer ones that stopped early, and all that ended within
+    /// `--older-than`. What is removed can be computed again, with the same result.
     Gc(gc::Args),
 }
 

@@ -1,7 +1,7 @@
 //! What does a kind read, and which artifacts does it need? Its example is planned in a pipeline that has what most kinds want.
 
 use affectflow_pipeline::plan::manual::Manual;
-use affectflow_pipeline::plan::{PlannedStage, open_read};
+use affectflow_pipeline::plan::{PlannedStage, open_read, type_words};
 use affectflow_pipeline::{Registry, spec};
 
 /// The pipeline, with a stage of each kind that KCDP is made of.
@@ -13,6 +13,13 @@ pub fn planned(registry: &Registry, manual: &Manual) -> Option<PlannedStage> {
     let example: String = manual.example.lines().map(|line| format!("      {line}\n")).collect();
     stage(registry, manual.kind, AROUND)
         .or_else(|| stage(registry, manual.kind, &format!("{AROUND}{example}")))
+}
+
+/// The columns that the stage reads, each with its type.
+pub fn reads(stage: &PlannedStage) -> Vec<(String, String)> {
+    let fields = stage.input_schema.fields().iter();
+    let read = fields.filter(|field| stage.planned.consumes.contains(field.name()));
+    read.map(|field| (field.name().clone(), type_words(field.data_type()))).collect()
 }
 
 fn stage(registry: &Registry, kind: &str, text: &str) -> Option<PlannedStage> {

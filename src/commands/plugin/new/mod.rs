@@ -9,8 +9,12 @@ use include_dir::{Dir, DirEntry, include_dir};
 use crate::commands::init::{empty, quoted};
 use crate::exit::{Exit, Failure, Outcome};
 
-/// The SDK in Rust: its sources travel in the program.
-static SDK: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/plugins/sdk");
+/// The SDKs: their sources travel in the program.
+static RUST: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/plugins/sdk");
+static PYTHON: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/plugins/python");
+
+/// Files of an SDK that travel.
+const SOURCES: &[&str] = &[".rs", ".py", ".toml", ".typed", "README.md"];
 
 /// Arguments of `plugin new`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +33,8 @@ enum Way {
     Rust,
     /// A shared library, in Rust
     Cdylib,
+    /// A process, in Python
+    Python,
 }
 
 /// Writes the files and says what to type next.
@@ -87,6 +93,12 @@ impl Words {
                 build: "cargo build",
                 test: "cargo test",
             },
+            Way::Python => Words {
+                plugin: format!("{{ command: [.venv/bin/python, {name}.py] }}"),
+                check: format!(".venv/bin/python {name}.py"),
+                build: "python3 -m venv .venv && .venv/bin/pip install ./sdk",
+                test: ".venv/bin/python -m unittest discover -s tests",
+            },
         }
     }
 }
@@ -107,24 +119,36 @@ fn files(way: Way, name: &str) -> Vec<(PathBuf, Vec<u8>)> {
         ];
         pairs.iter().fold(text.to_owned(), |text, (from, to)| text.replace(from, to)).into_bytes()
     };
-    let library = "\n[lib]\ncrate-type = [\"cdylib\"]\n";
-    let (library, export) = match way {
-        Way::Cdylib => (library, "\naffectflow_plugin::export!(TYPE);\n"),
-        Way::Rust => ("", ""),
-    };
-    let manifest = include_str!("rust/manifest.toml").replace("LIBRARY\n", library);
-    let lib = include_str!("rust/lib.rs").replace("EXPORT\n", &format!("{export}\n"));
     let mut files: Vec<(PathBuf, Vec<u8>)> = vec![
-        ("Cargo.toml".into(), filled(&manifest)),
-        ("src/lib.rs".into(), filled(&lib)),
         ("pipelines.yaml".into(), filled(include_str!("pipelines.yaml"))),
         ("README.md".into(), filled(include_str!("README.md"))),
-        (".gitignore".into(), b".affectflow/\ntarget/\n".to_vec()),
     ];
-    if way == Way::Rust {
-        files.push(("src/main.rs".into(), filled(include_str!("rust/main.rs"))));
+    match way {
+        Way::Rust | Way::Cdylib => {
+            let (library, export) = match way {
+                Way::Cdylib => {
+                    ("\n[lib]\ncrate-type = [\"cdylib\"]\n", "\naffectflow_plugin::export!(TYPE);\n\n")
+                }
+                _ => ("", "\n"),
+            };
+            let manifest = include_str!("rust/manifest.toml").replace("LIBRARY\n", library);
+            let lib = include_str!("rust/lib.rs").replace("EXPORT\n", export);
+            files.push(("Cargo.toml".into(), filled(&manifest)));
+            files.push(("src/lib.rs".into(), filled(&lib)));
+            files.push((".gitignore".into(), b".affectflow/\ntarget/\n".to_vec()));
+            if way == Way::Rust {
+                files.push(("src/main.rs".into(), filled(include_str!("rust/main.rs"))));
+            }
+            carried(&RUST, &mut files);
+        }
+        Way::Python => {
+            files.push((format!("{name}.py").into(), filled(include_str!("python/stage.py"))));
+            files
+                .push((format!("tests/test_{name}.py").into(), filled(include_str!("python/test_stage.py"))));
+            files.push((".gitignore".into(), b".affectflow/\n.venv/\n__pycache__/\n".to_vec()));
+            carried(&PYTHON, &mut files);
+        }
     }
-    carried(&SDK, Path::new("sdk"), &mut files);
     files
 }
 
@@ -133,21 +157,19 @@ fn capitalised(word: &str) -> String {
     letters.next().map(|first| first.to_ascii_uppercase()).into_iter().chain(letters).collect()
 }
 
-/// The sources of a folder that travels in the program, without examples and what was built.
-fn carried(from: &Dir<'_>, to: &Path, files: &mut Vec<(PathBuf, Vec<u8>)>) {
+/// The sources of an SDK, below `sdk/`: what building it takes, without its tests, examples and what was built.
+fn carried(from: &Dir<'_>, files: &mut Vec<(PathBuf, Vec<u8>)>) {
     for entry in from.entries() {
         match entry {
-            DirEntry::Dir(dir) if dir.path().ends_with("src") || dir.path().starts_with("src") => {
-                carried(dir, to, files)
-            }
+            DirEntry::Dir(dir) if dir.path().starts_with("src") => carried(dir, files),
             DirEntry::File(file)
-                if file.path().extension().is_some_and(|end| end == "rs" || end == "toml") =>
+                if SOURCES.iter().any(|end| file.path().to_string_lossy().ends_with(end)) =>
             {
-                let mut text = file.contents().to_vec();
-                if file.path() == Path::new("Cargo.toml") {
-                    text = without_examples(&text);
-                }
-                files.push((to.join(file.path()), text));
+                let text = match file.path() == Path::new("Cargo.toml") {
+                    true => without_examples(file.contents()),
+                    false => file.contents().to_vec(),
+                };
+                files.push((Path::new("sdk").join(file.path()), text));
             }
             _ => {}
         }
