@@ -113,17 +113,15 @@ Columns it reads, with the options of an example
   label: int32
 
 Options
-  count: a whole number or nothing, at least 1; in rows;
-  default `null`
+  count: a whole number or nothing, at least 1; in rows
       Number of rows to keep; all where there are fewer.
       Give this or `fraction`
-  fraction: a number or nothing, at least 0, at most 1;
-  default `null`
+  fraction: a number or nothing, at least 0, at most 1
       Share of the rows to keep, above 0 and at most 1. Give
       this or `count`
   seed: a whole number, at least 0; default `0`
       Seed of the draw
-  by: text or nothing; default `null`
+  by: text or nothing
       Column whose values keep their shares, such as `label`
 ";
 

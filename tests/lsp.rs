@@ -266,7 +266,7 @@ fn words_are_explained_and_lead_to_where_they_come_from() {
     assert_eq!(editor.definition(&tested), own(8, 6, 9));
     assert!(
         editor
-            .hover(&tested.replace("fe|w", "few").replace("count", "cou|nt"))
+            .hover(&tested.replace("fe|w", "few").replace("count: 0", "cou|nt: 0"))
             .contains("Number of rows that leave")
     );
     let second = format!("{MENDED}  q: {{ extends: p|, stages: {{ few: null }} }}\n");
