@@ -4,9 +4,10 @@
 use std::io::{self, BufRead, Read, Write};
 
 use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions};
+use arrow::buffer::Buffer;
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use arrow::error::ArrowError;
-use arrow::ipc::reader::StreamReader;
+use arrow::ipc::reader::StreamDecoder;
 use arrow::ipc::writer::StreamWriter;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -163,12 +164,14 @@ pub fn line(from: &mut impl BufRead) -> io::Result<Option<Vec<u8>>> {
 /// Reads what follows a message. Memory grows with what arrives, whatever the message promises.
 pub fn payload(from: &mut impl Read, bytes: u64) -> io::Result<Vec<u8>> {
     const STEP: u64 = 256 << 20;
-    let mut payload = Vec::with_capacity(bytes.min(STEP) as usize);
-    from.take(bytes).read_to_end(&mut payload)?;
-    match payload.len() as u64 == bytes {
-        true => Ok(payload),
-        false => Err(io::ErrorKind::UnexpectedEof.into()),
+    let mut payload = vec![0; bytes.min(STEP) as usize];
+    from.read_exact(&mut payload)?;
+    while (payload.len() as u64) < bytes {
+        let read = payload.len();
+        payload.resize(read + (bytes - read as u64).min(STEP) as usize, 0);
+        from.read_exact(&mut payload[read..])?;
     }
+    Ok(payload)
 }
 
 /// Record batches as an Arrow IPC stream.
@@ -184,11 +187,17 @@ pub fn encode<'a>(
     writer.into_inner()
 }
 
-/// The record batches of an Arrow IPC stream, checked: offsets, lengths, UTF-8.
+/// The record batches of an Arrow IPC stream, checked: offsets, lengths, UTF-8. They lie in the bytes of the stream.
 pub fn decode(stream: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
-    let reader = StreamReader::try_new(io::Cursor::new(stream), None)?;
-    let schema = reader.schema();
-    Ok((schema, reader.collect::<Result<_, _>>()?))
+    let mut bytes = Buffer::from_vec(stream);
+    let mut decoder = StreamDecoder::new();
+    let mut batches = Vec::new();
+    while let Some(batch) = decoder.decode(&mut bytes)? {
+        batches.push(batch);
+    }
+    decoder.finish()?;
+    let none = || ArrowError::ParseError("a stream without a schema".into());
+    Ok((decoder.schema().ok_or_else(none)?, batches))
 }
 
 /// Columns under the names they are told to have.
