@@ -20,6 +20,7 @@ use crate::digest::Digest;
 use crate::error::{Problem, StageResult, chain};
 use crate::run::context::Context;
 use crate::run::table_rows::TableRows;
+use crate::spec::words::nearest;
 
 /// How a stage treats rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -117,9 +118,16 @@ impl Port {
                 "stage `{stage}` needs column `{name}` on its port `{}`, and `{}` gives no such column",
                 self.name, self.from
             );
-            Problem::new(message).hint(format!("columns that arrive there: {}", names(&self.schema)))
+            Problem::new(message).hint(known(name, "columns that arrive there", &self.schema))
         })
     }
+}
+
+/// Which columns there are, and the nearest one.
+fn known(name: &str, what: &str, schema: &Schema) -> String {
+    let there = schema.fields().iter().map(|field| field.name().as_str());
+    let near = nearest(name, there).map_or_else(String::new, |near| format!("did you mean `{near}`? "));
+    format!("{near}{what}: {}", names(schema))
 }
 
 /// "`id`, `label`".
@@ -137,7 +145,7 @@ impl Inputs {
                 self.stage
             ))
             .column(name)
-            .hint(format!("columns that arrive: {}", names(&self.schema)))
+            .hint(known(name, "columns that arrive", &self.schema))
         })
     }
 
@@ -204,6 +212,8 @@ pub struct Planned {
     pub depends: Vec<Dependency>,
     /// Files and folders whose change makes another run worth while, beside those of `depends`: where a source looks.
     pub watches: Vec<PathBuf>,
+    /// Files and folders that it leaves outside the cache.
+    pub writes: Vec<PathBuf>,
     /// The work.
     pub work: Work,
 }
@@ -246,6 +256,7 @@ impl Planned {
             provides: Vec::new(),
             depends: Vec::new(),
             watches: Vec::new(),
+            writes: Vec::new(),
             work,
         }
     }

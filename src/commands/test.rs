@@ -103,16 +103,27 @@ fn line(trial: &Trial, findings: &[Finding], seconds: f64) -> String {
     format!("{line}\n")
 }
 
+/// Two long texts from a little before the first difference on, so that it can be seen.
+fn from_difference(expected: &str, got: &str) -> (String, String) {
+    let first = expected.chars().zip(got.chars()).take_while(|(a, b)| a == b).count();
+    if first < LONGEST / 2 {
+        return (expected.to_owned(), got.to_owned());
+    }
+    let from = |text: &str| format!("…{}", text.chars().skip(first - LONGEST / 4).collect::<String>());
+    (from(expected), from(got))
+}
+
 /// A line, and below it a table of what differs.
 fn shown(trial: &Trial, findings: &[Finding]) -> String {
     if findings.is_empty() {
         return format!("ok      {}\n", trial.name);
     }
     let mut text = format!("FAILED  {} ({})\n", trial.name, trial.span);
-    let one = |text: &str| cut(&text.replace('\n', " "), LONGEST);
+    let one = |text: &str| cut(&text.replace(|c: char| c.is_control(), " "), LONGEST);
     let rows = findings.iter().take(SHOWN).map(|finding| {
         let word = |word: &Option<String>| word.as_deref().map_or_else(String::new, one);
-        vec![word(&finding.id), word(&finding.column), one(&finding.expected), one(&finding.got)]
+        let (expected, got) = from_difference(&finding.expected, &finding.got);
+        vec![word(&finding.id), word(&finding.column), one(&expected), one(&got)]
     });
     let table = table(&["row", "column", "expected", "got"], 4, rows);
     table.lines().for_each(|line| text += &format!("        {line}\n"));

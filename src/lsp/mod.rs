@@ -16,7 +16,7 @@ use std::thread;
 
 use affectflow_pipeline::assist::{Draft, Language, What, complete, define, explain};
 use affectflow_pipeline::spec::outline::closed;
-use affectflow_pipeline::spec::{Spec, World, parse_in};
+use affectflow_pipeline::spec::{Spec, World, parse_in, regular};
 use affectflow_pipeline::{Problem, Registry};
 use serde_json::{Value, json};
 
@@ -196,7 +196,7 @@ impl<W: Write> Server<'_, W> {
     fn read(&self, document: &Document, text: &str) -> (Option<Spec>, Vec<Problem>) {
         let read = |path: &Path| match self.documents.values().find(|other| other.path == path) {
             Some(open) => Ok(open.text.clone().into_bytes()),
-            None => std::fs::read(path),
+            None => regular(path),
         };
         let world = World { env: &|name| std::env::var(name).ok(), read: &read };
         parse_in(text, &document.path.display().to_string(), &[], &world)

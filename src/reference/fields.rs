@@ -19,6 +19,7 @@ const MAPS: &[(&str, &str, &[&str])] = &[
         "Under `matrix:` of a pipeline: variables, each with a list of values, and these two.",
         &["pipelines", "any", "matrix"],
     ),
+    ("A test", "Under `tests:` of the file, by name.", &["tests", "any"]),
     ("A plugin", "In the list `plugins:` of the file.", &["plugins", "0"]),
     ("The cache", "Under `cache:` of the file.", &["cache"]),
 ];

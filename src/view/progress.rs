@@ -89,6 +89,8 @@ impl Progress {
         let Some(shown) = stages.get_mut(stage) else { return };
         shown.failed += 1;
         if shown.failed <= NAMED {
+            // Its first line; what a plugin adds to it, such as a traceback, stands in the record.
+            let error = error.lines().next().unwrap_or_default();
             self.line(&format!("quarantined: row `{id}` in stage `{stage}`: {error}"));
         }
     }

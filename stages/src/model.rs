@@ -4,6 +4,9 @@
 //! Diffusion). A stage asks for the parts it uses; what is missing is a problem of the plan, and what is there becomes
 //! the stage's dependencies. Weights are never read here.
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use affectflow_models::{ModelFolder, builtin};
 use affectflow_pipeline::digest::Digest;
 use affectflow_pipeline::error::{Problem, StageError};
@@ -155,8 +158,22 @@ fn dependency(part: Part, folder: &ModelFolder, file: &str) -> affectflow_models
     let name = format!("{}/{file}", part.folder());
     Ok(match folder.path(file) {
         Some(path) => Dependency::File { name, path },
-        None => Dependency::Content { digest: Digest::of(&folder.bytes(file)?), name },
+        None => Dependency::Content { digest: own_digest(folder, file)?, name },
     })
+}
+
+/// The digest of a file that is built into the program. It is taken once: files of the program do not change, and they are
+/// megabytes that every stage of a long pipeline would read again.
+fn own_digest(folder: &ModelFolder, file: &str) -> affectflow_models::Result<Digest> {
+    static TAKEN: Mutex<BTreeMap<String, Digest>> = Mutex::new(BTreeMap::new());
+    let label = folder.label(file);
+    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = taken.get(&label) {
+        return Ok(*known);
+    }
+    let digest = Digest::of(&folder.bytes(file)?);
+    taken.insert(label, digest);
+    Ok(digest)
 }
 
 fn quoted(files: &[&str]) -> String {

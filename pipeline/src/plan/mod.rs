@@ -17,6 +17,7 @@ mod schema_of_tests;
 pub(crate) mod shape;
 pub(crate) mod sketch;
 pub mod tries;
+mod writes;
 
 use std::path::{Path, PathBuf};
 
@@ -185,7 +186,13 @@ pub fn check_spec(spec: &Spec, registry: &Registry, base: &Path) -> Vec<Problem>
     let (registry, mut problems) = registry.with_plugins(spec, base);
     let place = resolve::Place { registry: &registry, base, file: &spec.file };
     let plans = spec.pipelines.iter().map(|pipeline| resolve::variants(pipeline, place, None));
-    problems.extend(plans.filter_map(Result::err).flatten());
+    let own = writes::own(spec);
+    for planned in plans {
+        match planned {
+            Ok(plans) => problems.extend(plans.iter().flat_map(|plan| writes::check(plan, &own))),
+            Err(found) => problems.extend(found),
+        }
+    }
     spec::in_order(problems)
 }
 

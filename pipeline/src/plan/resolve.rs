@@ -11,8 +11,8 @@ use serde_json::{Value as Json, json};
 use super::columns::{Maker, check, check_sides, output, union, who_adds};
 use super::graph::{self, Graph};
 use super::identity::{recorded, strip};
-use super::options;
 use super::{OnError, Plan, PlannedStage, Tries, ports, tries};
+use super::{options, writes};
 use crate::error::{Problem, Span};
 use crate::registry::{Kind, Registry};
 use crate::spec::words::{list, suggest};
@@ -63,9 +63,16 @@ pub fn plans(
         problems.push(Problem::new(message).at(span.clone()).hint(suggest(stage, "stages", names())));
     }
     let place = Place { registry: &registry, base, file: &spec.file };
+    let own = writes::own(spec);
     let mut plans = Vec::with_capacity(chosen.variants.len());
     match variants(chosen, place, until) {
-        Ok(found) if problems.is_empty() => plans.extend(found),
+        Ok(found) if problems.is_empty() => {
+            problems.extend(found.iter().flat_map(|plan| writes::check(plan, &own)));
+            if !problems.is_empty() {
+                return Err(in_order(problems));
+            }
+            plans.extend(found);
+        }
         Ok(_) => return Err(problems),
         Err(more) => {
             problems.extend(more);

@@ -212,8 +212,8 @@ impl<'a> Caller<'a> {
             return send(failed(rows, (0..count).map(fall).collect()));
         }
         self.in_vain -= 1;
-        let message =
-            format!("a call of {count} rows failed, so they are tried one by one: {}", error.message());
+        let reason = error.message().lines().next().unwrap_or_default();
+        let message = format!("a call of {count} rows failed, so they are tried one by one: {reason}");
         self.stage.context.warn(message);
         for row in 0..count {
             let one = rows.take(&[row])?;

@@ -2,7 +2,7 @@
 //! sign.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -60,6 +60,8 @@ pub struct Context {
     pub(crate) files: Arc<FileMemo>,
     /// When the work should have ended, and how long it may take.
     pub(crate) deadline: Option<(Instant, Duration)>,
+    /// Where to write what stays outside the cache, in place of the machine's own folders.
+    pub(crate) outside: Option<PathBuf>,
     /// How long one call of a map, or a table, may take.
     pub(crate) limit: Option<Duration>,
     pub(crate) checkpoints: Arc<Checkpoints>,
@@ -77,6 +79,7 @@ impl Context {
             files: Arc::new(FileMemo::default()),
             deadline: None,
             limit: None,
+            outside: None,
             checkpoints: Arc::default(),
         }
     }
@@ -104,6 +107,15 @@ impl Context {
     /// The device to compute on.
     pub fn device(&self) -> Device {
         self.device
+    }
+
+    /// Where a stage really writes a file that it leaves outside the cache: there, or, in a test, in a folder that goes with it.
+    pub fn outside(&self, path: &Path) -> PathBuf {
+        let below = path.components().filter(|part| matches!(part, Component::Normal(_)));
+        match &self.outside {
+            Some(folder) => folder.join(below.collect::<PathBuf>()),
+            None => path.to_owned(),
+        }
     }
 
     /// How long one call of a map, or a table, may take: its `time_limit`. The engine leaves work behind that exceeds it; work

@@ -152,6 +152,7 @@ impl Look<'_> {
             checkpoints: Arc::default(),
             deadline: None,
             limit: None,
+            outside: None,
         };
         let mut batches = Vec::new();
         let mut failures = Failures::default();

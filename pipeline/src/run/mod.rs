@@ -36,7 +36,7 @@ pub mod why;
 mod writer;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -68,6 +68,8 @@ pub struct Options {
     pub retry_quarantined: bool,
     /// Set it to stop the run.
     pub interrupt: Arc<AtomicBool>,
+    /// Folder in which stages write what they leave outside the cache, in place of the machine's own folders: of a test.
+    pub outside: Option<PathBuf>,
     /// Longest that a computed row waits to become durable; 2 seconds where nothing is said.
     pub commit_every: Option<Duration>,
 }

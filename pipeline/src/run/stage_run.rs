@@ -196,6 +196,7 @@ impl<'a> StageRun<'a> {
             files: shared.state.files.clone(),
             deadline: None,
             limit: stage.tries.limit,
+            outside: shared.options.outside.clone(),
             checkpoints: Arc::default(),
         };
         let list = Mutex::new(Some(ListWriter::new(cache.clone())));

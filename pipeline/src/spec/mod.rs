@@ -23,6 +23,7 @@ pub(crate) mod words;
 mod yaml;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 pub use node::{Entry, Node, Value};
@@ -177,7 +178,7 @@ pub fn parse_lenient(
     sets: &[String],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> (Option<Spec>, Vec<Problem>) {
-    parse_in(text, file_name, sets, &World { env, read: &|path| std::fs::read(path) })
+    parse_in(text, file_name, sets, &World { env, read: &regular })
 }
 
 /// Like [`parse_lenient`], and reads included files as `world` does.
@@ -342,10 +343,30 @@ fn strict((spec, problems): (Option<Spec>, Vec<Problem>)) -> Result<Spec, Vec<Pr
     }
 }
 
+/// Largest file that is read whole: pipeline files, and the files of tests.
+const LARGEST: u64 = 64 << 20;
+
+/// The bytes of a file, which is no pipe and no device, and not beyond all measure.
+pub fn regular(path: &Path) -> std::io::Result<Vec<u8>> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is no file"));
+    }
+    bounded(path)
+}
+
+fn bounded(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    std::fs::File::open(path)?.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > LARGEST {
+        true => Err(std::io::Error::other("it is larger than 64 MiB")),
+        false => Ok(bytes),
+    }
+}
+
 fn read_text(path: &Path) -> Result<String, Problem> {
     let file = path.display().to_string();
     let nowhere = Span::argument(&file);
-    let bytes = std::fs::read(path).map_err(|error| {
+    let bytes = bounded(path).map_err(|error| {
         let hint = match error.kind() {
             std::io::ErrorKind::NotFound => {
                 "name the pipeline file with `-f FILE`, or begin a project with `affectflow init DIR`"

@@ -79,6 +79,32 @@ pub(super) fn text(array: &ArrayRef, at: usize) -> Option<&str> {
     texts.is_valid(at).then(|| texts.value(at))
 }
 
+/// Two cells that differ, as [`shown`]; of long lists the items from the first that differs.
+pub(super) fn apart(
+    (one, at): (&ArrayRef, usize),
+    (other, there): (&ArrayRef, usize),
+    tolerance: f64,
+) -> (String, String) {
+    let lists =
+        |array: &ArrayRef| matches!(array.data_type(), DataType::List(_) | DataType::FixedSizeList(..));
+    if !lists(one) || one.data_type() != other.data_type() || one.is_null(at) || other.is_null(there) {
+        return (shown(one, at), shown(other, there));
+    }
+    let (left, right) = (items(one, at), items(other, there));
+    let common = left.len().min(right.len());
+    let first = (0..common).find(|&item| !same(&left, item, &right, item, tolerance)).unwrap_or(common);
+    match first < SHOWN {
+        true => (shown(one, at), shown(other, there)),
+        false => (from(&left, first), from(&right, first)),
+    }
+}
+
+/// The items of a long list from one on.
+fn from(items: &ArrayRef, first: usize) -> String {
+    let parts: Vec<String> = (first..items.len().min(first + SHOWN)).map(|item| shown(items, item)).collect();
+    format!("[… from item {first}: {}, … {} in all]", parts.join(", "), items.len())
+}
+
 /// A cell as the file would write it; what is long is cut.
 pub(super) fn shown(array: &ArrayRef, at: usize) -> String {
     if array.is_null(at) {
@@ -141,6 +167,7 @@ mod tests {
         assert_eq!(numbers(&tensor, 0), Some(vec![0.0, 1.0, 2.0]));
         let long = tensor::from_f32(9, vec![1.0; 9]).unwrap();
         assert!(shown(&long, 0).ends_with("… 9 in all]"));
+        assert_eq!(from(&items(&long, 0), 8), "[… from item 8: 8, … 9 in all]");
         let words: ArrayRef = Arc::new(StringArray::from(vec![Some("a \"b\""), None]));
         assert_eq!((shown(&words, 0).as_str(), shown(&words, 1).as_str()), (r#""a \"b\"""#, "null"));
     }

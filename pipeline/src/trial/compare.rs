@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use arrow::array::{Array, ArrayRef, RecordBatch, new_null_array};
 
 use super::Finding;
-use super::cells::{numbers, same, shown, text};
+use super::cells::{apart, numbers, same, shown, text};
 use super::wanted::{Holds, Typed};
 use crate::batch::string_column;
 use crate::error::Error;
@@ -89,7 +89,8 @@ impl Looked<'_> {
             let found = self.column(name, values);
             let fits = found.data_type() == values.data_type();
             if !fits || !same(&found, at, values, row, self.wanted.tolerance) {
-                findings.push(Finding::cell(id, name, shown(values, row), shown(&found, at)));
+                let (wanted, got) = apart((values, row), (&found, at), self.wanted.tolerance);
+                findings.push(Finding::cell(id, name, wanted, got));
             }
         }
         findings

@@ -41,7 +41,8 @@ pub(super) fn run(
     let folder = tempfile::tempdir().map_err(Error::io("create", std::env::temp_dir()))?;
     let state = State::open(folder.path());
     let failed = Arc::new(Failed::default());
-    let options = Options { interrupt, ..Options::default() };
+    let outside = Some(folder.path().join("outside"));
+    let options = Options { interrupt, outside, ..Options::default() };
     let (record, result) = run::run(plan, &trial.part.registry, &state, &options, failed.clone())?;
     let fails = trial.wanted.fails.as_ref();
     match (result, fails) {

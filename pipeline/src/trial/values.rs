@@ -162,7 +162,7 @@ impl Reading<'_> {
 
     fn file(&mut self, node: &Node, path: &str) -> Option<Vec<u8>> {
         let full = self.base.join(path);
-        let read = std::fs::read(&full);
+        let read = crate::spec::regular(&full);
         read.map_err(|error| {
             let message = format!("cannot read `{}`: {error}", full.display());
             let at = node.entries().first().map_or(&node.span, |entry| &entry.value.span).clone();

@@ -98,8 +98,9 @@ impl Stage for Export {
         let place = Digest::of(path.as_os_str().as_encoded_bytes());
         let depends = vec![Dependency::Content { name: "place".into(), digest: place }];
         let consumes: Vec<&str> = columns.iter().map(String::as_str).collect();
+        let writes = vec![path.clone()];
         let work = Writer { path, format, columns: columns.clone(), rows_per_file: options.rows_per_file };
-        Ok(Planned { depends, ..Planned::new(&consumes, Vec::new(), Work::Table(Arc::new(work))) })
+        Ok(Planned { depends, writes, ..Planned::new(&consumes, Vec::new(), Work::Table(Arc::new(work))) })
     }
 }
 
@@ -159,7 +160,8 @@ struct Writer {
 
 impl Table for Writer {
     fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
-        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let path = cx.outside(&self.path);
+        let folder = path.parent().unwrap_or(Path::new("."));
         std::fs::create_dir_all(folder).map_err(|source| Error::Io {
             action: "create",
             path: folder.to_owned(),
@@ -177,10 +179,10 @@ impl Table for Writer {
             self.batches(rows, cx, &mut stopped, sink)
         };
         let written = match open {
-            None => datasets::write(&self.path, self.rows_per_file, batches),
+            None => datasets::write(&path, self.rows_per_file, batches),
             Some(open) => {
-                let written = file::write(&self.path, open, batches);
-                written.map(|_| vec![self.path.clone()]).map_err(StageError::from)
+                let written = file::write(&path, open, batches);
+                written.map(|_| vec![path.clone()]).map_err(StageError::from)
             }
         };
         match stopped {

@@ -1,7 +1,8 @@
-//! In which split does a row lie? Each group of rows has a position from 0 to 1, and the shares cut that line.
+//! In which split does a row lie?
 //!
-//! Without strata the position is the digest of seed and group read as a fraction: it depends on nothing else. With strata it
-//! is the place of the group among those of its stratum, in the order of these digests.
+//! Without strata each group of rows has a position from 0 to 1, the digest of seed and group read as a fraction, and the shares
+//! cut that line: it depends on nothing else. With strata the groups are dealt out, large ones first and equal ones in the order
+//! of these digests, each to the split that lacks its rows most, of its strata and in all.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -31,14 +32,26 @@ struct Group {
 }
 
 impl Table for Assign {
-    fn run(&self, rows: &TableRows, _: &Context) -> StageResult<TableOutput> {
+    fn run(&self, rows: &TableRows, cx: &Context) -> StageResult<TableOutput> {
         let column = |name: &Option<String>| -> StageResult<Option<StringArray>> {
             name.as_deref().map(|name| text(&rows.column(name)?)).transpose()
         };
         let groups = self.groups(rows.ids(), column(&self.group_by)?.as_ref());
+        let dealt: Vec<usize> = match column(&self.stratify_by)? {
+            None => groups.iter().map(|group| self.at(fraction(group.digest))).collect(),
+            Some(strata) => self.dealt(&groups, &strata),
+        };
         let mut splits = vec![NAMES[0]; rows.len()];
-        for (group, position) in self.positions(&groups, column(&self.stratify_by)?.as_ref()) {
-            group.rows.iter().for_each(|&row| splits[row] = self.at(position));
+        let mut counts = [0; 3];
+        for (group, &split) in groups.iter().zip(&dealt) {
+            counts[split] += group.rows.len();
+            group.rows.iter().for_each(|&row| splits[row] = NAMES[split]);
+        }
+        for split in
+            (0..3).filter(|&split| self.shares[split] > 0.0 && counts[split] == 0 && !rows.is_empty())
+        {
+            let (name, groups) = (NAMES[split], groups.len());
+            cx.warn(format!("`{name}` gets no row: there are {groups} groups, and a group stays whole"));
         }
         let column = Arc::new(StringArray::from_iter_values(splits));
         Ok(TableOutput { columns: vec![column], ..TableOutput::default() })
@@ -58,33 +71,56 @@ impl Assign {
         groups.into_iter().map(|((named, name), rows)| Group { rows, digest: digest(named, name) }).collect()
     }
 
-    /// Each group with its position.
-    fn positions<'a>(&self, groups: &'a [Group], strata: Option<&StringArray>) -> Vec<(&'a Group, f64)> {
-        let Some(strata) = strata else {
-            return groups.iter().map(|group| (group, fraction(group.digest))).collect();
-        };
-        let mut by_stratum: BTreeMap<Option<&str>, Vec<&Group>> = BTreeMap::new();
-        groups.iter().for_each(|group| by_stratum.entry(most(group, strata)).or_default().push(group));
-        let mut positions = Vec::with_capacity(groups.len());
-        for stratum in by_stratum.values_mut() {
-            stratum.sort_unstable_by_key(|group| group.digest);
-            let all: usize = stratum.iter().map(|group| group.rows.len()).sum();
-            let mut before = 0;
-            for group in stratum {
-                let middle = before as f64 + group.rows.len() as f64 / 2.0;
-                positions.push((*group, middle / all as f64));
-                before += group.rows.len();
+    /// The split of each group, so that every stratum and the whole come near their shares.
+    fn dealt(&self, groups: &[Group], strata: &StringArray) -> Vec<usize> {
+        let mut numbers: BTreeMap<Option<&str>, usize> = BTreeMap::new();
+        let mut sizes: Vec<f64> = Vec::new();
+        let mut parts: Vec<Vec<(usize, f64)>> = Vec::with_capacity(groups.len());
+        for group in groups {
+            let mut part: BTreeMap<usize, f64> = BTreeMap::new();
+            for &row in &group.rows {
+                let next = numbers.len();
+                let stratum = *numbers.entry(strata.is_valid(row).then(|| strata.value(row))).or_insert(next);
+                sizes.resize(sizes.len().max(stratum + 1), 0.0);
+                sizes[stratum] += 1.0;
+                *part.entry(stratum).or_default() += 1.0;
             }
+            parts.push(part.into_iter().collect());
         }
-        positions
+        let all: f64 = sizes.iter().sum();
+        // Rows so far, of each stratum and in all, a split each.
+        let mut have = vec![[0.0; 3]; sizes.len()];
+        let mut whole = [0.0; 3];
+        let mut order: Vec<usize> = (0..groups.len()).collect();
+        order.sort_by_key(|&at| (std::cmp::Reverse(groups[at].rows.len()), groups[at].digest));
+        let mut dealt = vec![0; groups.len()];
+        for at in order {
+            let rows = groups[at].rows.len() as f64;
+            // By how much the squared distance from the shares grows; the whole weighs as much as all strata.
+            let grows = |have: f64, more: f64, of: f64, split: usize| {
+                more * (more + 2.0 * (have - self.shares[split] * of)) / of
+            };
+            let cost = |split: usize| {
+                let strata = parts[at]
+                    .iter()
+                    .map(|&(stratum, rows)| grows(have[stratum][split], rows, sizes[stratum], split));
+                strata.sum::<f64>() + sizes.len() as f64 * grows(whole[split], rows, all, split)
+            };
+            let open = (0..3).filter(|&split| self.shares[split] > 0.0);
+            let best = open.min_by(|&one, &two| cost(one).total_cmp(&cost(two))).unwrap_or(0);
+            dealt[at] = best;
+            whole[best] += rows;
+            parts[at].iter().for_each(|&(stratum, rows)| have[stratum][best] += rows);
+        }
+        dealt
     }
 
     /// The split at a position; one without a share has no position.
-    fn at(&self, position: f64) -> &'static str {
+    fn at(&self, position: f64) -> usize {
         let [train, val, test] = self.shares;
         let last = if test > 0.0 || (train == 0.0 && val == 0.0) { 2 } else { usize::from(val > 0.0) };
         let split = if position < train { 0 } else { 1 + usize::from(position >= train + val) };
-        NAMES[split.min(last)]
+        split.min(last)
     }
 }
 
@@ -93,14 +129,4 @@ fn fraction(digest: Digest) -> f64 {
     let mut first = [0; 8];
     first.copy_from_slice(&digest.0[..8]);
     (u64::from_be_bytes(first) >> 11) as f64 / (1u64 << 53) as f64
-}
-
-/// The value that most rows of a group have; of several the smallest.
-fn most<'a>(group: &Group, column: &'a StringArray) -> Option<&'a str> {
-    let mut counts: BTreeMap<Option<&str>, usize> = BTreeMap::new();
-    for &row in &group.rows {
-        *counts.entry(column.is_valid(row).then(|| column.value(row))).or_default() += 1;
-    }
-    let best = counts.values().max().copied();
-    counts.into_iter().find(|(_, count)| Some(*count) == best).and_then(|(value, _)| value)
 }

@@ -53,7 +53,7 @@ impl Stage for Split {
     fn about(&self) -> About {
         About {
             kind: "split",
-            version: 1,
+            version: 2,
             summary: "Assigns `train`, `val` and `test` by seed and id; groups stay together",
             shape: Shape::Table,
             scores: false,
