@@ -35,7 +35,7 @@ pub use affectflow_pipeline as pipeline;
 use affectflow_pipeline::Registry;
 pub use affectflow_plugin as sdk;
 pub use affectflow_plugins::plugin;
-use affectflow_plugins::{Host, trust::Home};
+use affectflow_plugins::{Host, process::end_all, trust::Home};
 pub use affectflow_stages as stages;
 
 /// Runs the command line with the built-in kinds and those that `add` registers.
@@ -46,7 +46,9 @@ pub fn main_with(add: impl FnOnce(&mut Registry)) -> ExitCode {
     add(&mut registry);
     complete::answer(&registry);
     let cli = cli::parse();
-    match commands::dispatch(cli, &registry) {
+    let ended = commands::dispatch(cli, &registry);
+    end_all();
+    match ended {
         Ok(exit) => exit.into(),
         Err(failure) => failure.report().into(),
     }

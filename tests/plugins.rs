@@ -142,6 +142,11 @@ fn a_library_in_c_works_and_what_is_none_is_refused_before_it_runs() {
         ("= AFFECTFLOW_MAGIC", "= 7", "begins otherwise"),
         ("= AFFECTFLOW_CONTRACT_MIN", "= 8", "a newer affectflow is needed"),
         (".contract_max = AFFECTFLOW_CONTRACT_MAX", ".contract_max = 0", "build it with a newer SDK"),
+        (
+            "static void close_stage(void *worker) { (void)worker; }",
+            "#define close_stage NULL",
+            "one of its functions is null",
+        ),
         ("= AFFECTFLOW_LAYOUT", "= 7", "laid out otherwise"),
         ("affectflow_plugin(void) {", "another_plugin(void) {", "no function `affectflow_plugin`"),
         ("\\\"version\\\": 1", "\\\"version\\\": 0", "versions count from 1"),
@@ -161,6 +166,9 @@ fn a_library_in_c_works_and_what_is_none_is_refused_before_it_runs() {
     edited("  int64_t nulls = 0;", "  return 1;\n  int64_t nulls = 0;");
     wrong(&project, 1, &["it gives no reason"]);
 
+    let elf = std::fs::read(library("words")).unwrap();
+    project.write("libvalence.so", &elf[..2000]);
+    trusted(&project).expect(2, &["its end is missing"]);
     project.write("libvalence.so", "no library at all, but long enough to be looked at");
     trusted(&project).expect(2, &["it is no shared library"]);
     let mut elf = std::fs::read(library("words")).unwrap();
@@ -212,6 +220,33 @@ fn what_breaks_the_contract_is_found_by_the_kit() {
     );
     let checked = project.run(&["plugin", "check", &unruly, "floats"]);
     assert!(checked.stdout.contains("FAILED  columns, types and lengths as declared"), "{}", checked.stdout);
+}
+
+#[test]
+fn a_table_is_never_shared_among_workers() {
+    let command = built("unruly").display().to_string();
+    let project =
+        Project::new(&file(&format!("{{ command: [{command}, table], workers: 3 }}"), "{ kind: unruly }"));
+    trusted(&project).expect(0, &[]);
+    assert_eq!(exported(&project, "mine").lines().filter(|line| line.ends_with(",24")).count(), 24);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_a_command_names_now_is_what_has_to_be_trusted() {
+    use std::os::unix::fs::symlink;
+    let project = Project::new(&file("{ command: [./plugin, who] }", "{ kind: unruly }"));
+    symlink(built("unruly"), project.path("plugin")).unwrap();
+    trusted(&project).expect(0, &[]);
+    std::fs::remove_file(project.path("plugin")).unwrap();
+    symlink(built("serving"), project.path("plugin")).unwrap();
+    project.run(&["run"]).expect(2, &["changed since it was trusted: `./plugin`"]);
+    for (name, value) in [("AFFECTFLOW_HOME", ""), ("AFFECTFLOW_HOME", "home")] {
+        let mut command = project.command(&["run", "--trust"]);
+        let command = command.env_remove("HOME").env_remove("XDG_DATA_HOME").env(name, value);
+        let told = String::from_utf8(command.output().unwrap().stderr).unwrap();
+        assert!(told.contains("there is no home folder"), "{told}");
+    }
 }
 
 #[test]
@@ -311,9 +346,11 @@ fn a_process_that_dies_or_hangs_costs_its_rows_and_no_more() {
     let project =
         unruly("hangs", "", ", time_limit: 500ms, quarantine_threshold: 1, config: { rows_per_call: 6 }");
     wrong(&project, 3, &[]);
-    assert_eq!((project.number("mine", "quarantined"), project.number("mine", "misses")), (12, 12));
+    assert_eq!((project.number("mine", "quarantined"), project.number("mine", "misses")), (2, 22));
+    project.run(&["run", "--set", "stages.mine.time_limit=600ms"]).expect(3, &[]);
+    assert_eq!(project.number("mine", "misses"), 0, "more time: tried again, and too long again");
     let project = unruly("deaf", "", ", time_limit: 500ms, on_error: fail");
-    wrong(&project, 1, &["took longer than 500 ms"]);
+    wrong(&project, 1, &["it gave no answer within 0.5 s"]);
 }
 
 #[test]

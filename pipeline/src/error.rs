@@ -203,7 +203,7 @@ impl StageError {
     }
 
     /// The stage took longer than its `time_limit`.
-    pub(crate) fn late(limit: Duration) -> Self {
+    pub fn late(limit: Duration) -> Self {
         let error = StageError::new(format!("took longer than {}", in_words(limit)));
         StageError { cause: Cause::Late, ..error }.hint("raise `time_limit` of the stage")
     }

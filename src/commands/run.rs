@@ -15,6 +15,7 @@ use affectflow_pipeline::run::{self, Options, State};
 use affectflow_pipeline::{Error, Registry, plan};
 
 use affectflow_plugins::Host;
+use affectflow_plugins::process::end_all;
 use affectflow_plugins::trust::Home;
 
 use super::later::not_yet;
@@ -147,9 +148,9 @@ pub fn run(args: Args, project: &Project, registry: &Registry) -> Outcome {
     if args.watch {
         return watch::run(&args, project, registry, options);
     }
-    let plans = args.choice.plans(project, registry)?;
     let quiet = args.quiet;
     on_interrupt(options.interrupt.clone(), move || !quiet)?;
+    let plans = args.choice.plans(project, registry)?;
     match &plans[..] {
         [plan] => once(&args, plan, registry, &project.state(), &options),
         plans => matrix::run(&args, plans, registry, &project.state(), &options),
@@ -238,6 +239,7 @@ pub(super) fn on_interrupt(
 ) -> Result<(), Failure> {
     let handler = move || {
         if interrupt.swap(true, Ordering::SeqCst) {
+            end_all();
             exit(Exit::Interrupted as i32);
         }
         if tell() {

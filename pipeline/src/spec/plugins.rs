@@ -123,7 +123,10 @@ fn words(node: &Node, problems: &mut Vec<Problem>) -> Option<Vec<String>> {
             items.iter().map(|item| text(item, "a word of `command`", problems)).collect()
         }
         _ => {
-            let message = format!("`command` must be a list of the program and its arguments, not {node}");
+            let message = match &node.value {
+                Value::Seq(_) => "`command` is empty".to_owned(),
+                _ => format!("`command` must be a list of the program and its arguments, not {node}"),
+            };
             problems.push(node.problem(message).hint("write `command: [python, -m, mine]`"));
             None
         }

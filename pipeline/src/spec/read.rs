@@ -63,6 +63,10 @@ pub(super) fn included(root: &Node, problems: &mut Vec<Problem>) {
         Value::Map(_) => {
             reader.fields(root, "the file", FILE, &[]);
             reader.version(root);
+            if let Some(plugins) = root.get("plugins").filter(|node| !matches!(node.value, Value::Null)) {
+                let hint = "name them in the file that includes this one";
+                reader.report(&plugins.span, "`plugins` of an included file are not taken over", hint);
+            }
             for key in ["vars", "templates", "pipelines"] {
                 reader.map_field(root, key);
             }

@@ -51,7 +51,8 @@ fn hello(mode: &str) -> Tell {
         "new" => (2, 9),
         _ => (1, 1),
     };
-    let kind = Manifest::map("unruly", 1, "Does what it should not").reads("caption", "utf8");
+    let new = if mode == "table" { Manifest::table } else { Manifest::map };
+    let kind = new("unruly", 1, "Does what it should not").reads("caption", "utf8");
     let kind = match mode {
         "untyped" => kind.adds("length", "uint33", ""),
         "texts" => kind.adds("length", "utf8", ""),
@@ -99,6 +100,7 @@ fn call(mode: &str, worker: u64, bytes: u64, calls: u32, from: &mut impl BufRead
         "floats" => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
         "turns" if calls > 1 => Arc::new(Float32Array::from(vec![1.0; captions.len()])),
         "counts" => Arc::new(UInt32Array::from(vec![calls; captions.len()])),
+        "table" => Arc::new(UInt32Array::from(vec![captions.len() as u32; captions.len()])),
         "who" => Arc::new(UInt32Array::from(vec![std::process::id(); captions.len()])),
         "short" => lengths.slice(0, captions.len() - 1),
         "texts" => Arc::new(StringArray::from(vec!["texts"; captions.len()])),

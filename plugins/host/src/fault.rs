@@ -10,6 +10,8 @@ const DETAIL: usize = 4096;
 pub(crate) enum Fault {
     /// The plugin's fault: what it said, or what was seen of it.
     Plugin(Said),
+    /// It gave no answer in time, and was ended.
+    Late(Said),
     /// The engine's business: the user asked to stop, the time is up.
     Engine(StageError),
 }
@@ -24,7 +26,7 @@ impl Fault {
     pub(crate) fn into_error(self, plugin: &str, rows: &str) -> StageError {
         match self {
             Fault::Engine(error) => error,
-            Fault::Plugin(Said { message, detail }) => {
+            Fault::Plugin(Said { message, detail }) | Fault::Late(Said { message, detail }) => {
                 let detail = detail.map(|detail| format!("\n{}", tail(detail.trim_end(), DETAIL)));
                 StageError::new(format!("plugin `{plugin}`{rows}: {message}{}", detail.unwrap_or_default()))
             }

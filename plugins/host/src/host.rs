@@ -14,7 +14,7 @@ use affectflow_pipeline::{Digest, Problem, StageError, StageResult};
 
 use crate::kind::PluginKind;
 use crate::library::Library;
-use crate::process::{Limits, Process, Program, Way, greet};
+use crate::process::{Hello, Limits, Process, Program, Way, greet};
 use crate::transport::{Opening, Session, Transport};
 use crate::trust::{Approved, Home, Seen};
 
@@ -54,11 +54,18 @@ impl Host {
     /// What is approved of a plugin as it is now, or the file by which it differs from what was.
     fn known(&self, place: &Place) -> (Option<Approved>, Option<String>) {
         let all = self.home.approved(&place.from);
+        // What the command names now, which may be other files than it named then.
+        let named = match &place.what {
+            What::Program(program) if !all.is_empty() => program.files(),
+            _ => Vec::new(),
+        };
         let mut changed = None;
         for approved in all {
-            match approved.files.iter().find(|file| !file.is_same()) {
+            let gone = approved.files.iter().find(|file| !file.is_same());
+            let fresh = || named.iter().find(|file| !approved.files.iter().any(|known| known.is_at(file)));
+            match gone.or_else(fresh).map(|file| file.name.clone()) {
                 None => return (Some(approved), None),
-                Some(file) => drop(changed.get_or_insert_with(|| file.name.clone())),
+                Some(name) => drop(changed.get_or_insert(name)),
             }
         }
         (None, changed)
@@ -151,21 +158,13 @@ impl Place {
                 (files, BTreeMap::new(), Library::load(path)?.manifests()?)
             }
             What::Program(program) => {
-                let mut files = program.files();
+                let files = program.files();
                 let hello = greet(program)?;
-                for own in hello.files {
-                    let seen = Seen::now(&own.name, Path::new(&own.path));
-                    let seen =
-                        seen.map_err(|error| format!("its file `{}` cannot be read: {error}", own.path))?;
-                    if !files.iter().any(|file| file.path == seen.path) {
-                        files.push(seen);
-                    }
-                }
-                (files, hello.packages, hello.kinds)
+                (program.with_own(files, &hello)?, hello.packages, hello.kinds)
             }
         };
         crate::manifests::check(&kinds)?;
-        files.sort_by(|a, b| a.name.cmp(&b.name));
+        files.sort_by(|a, b| (&a.name, &a.path).cmp(&(&b.name, &b.path)));
         Ok(Approved { from: self.from.clone(), files, packages, kinds })
     }
 
@@ -182,7 +181,8 @@ impl Place {
         let (transport, workers): (Arc<dyn Transport>, usize) = match self.what {
             What::Library(path) => (Arc::new(Late { path, loaded: Mutex::new(None) }), 1),
             What::Program(program) => {
-                let process = Arc::new(Process::new(program, approved.kinds.clone(), workers));
+                let same = program.same_as(approved.clone());
+                let process = Arc::new(Process::new(program, Box::new(same), workers));
                 (Arc::new(Way { process, plugin: plugin.clone() }), workers)
             }
         };
@@ -195,15 +195,51 @@ impl Place {
 }
 
 impl Program {
-    /// Files that the command names: a program or a script beside the pipeline file.
+    /// Files that the command names: a program or a script beside the pipeline file, a module of Python's.
     fn files(&self) -> Vec<Seen> {
-        let file = |word: &String| {
+        let file = |word: &str| {
             let path = self.folder.join(word).canonicalize().ok().filter(|path| path.is_file())?;
             Seen::now(word, &path).ok()
         };
         let (program, arguments) = self.command.split_at(1);
-        let program = program.iter().filter(|word| word.contains('/'));
-        program.chain(arguments.iter().filter(|word| !word.starts_with('-'))).filter_map(file).collect()
+        let program = program.iter().filter(|word| word.contains('/')).cloned();
+        let scripts = arguments.iter().filter(|word| !word.starts_with('-')).cloned();
+        let modules = arguments.windows(2).filter(|pair| pair[0] == "-m").flat_map(|pair| {
+            let module = pair[1].replace('.', "/");
+            [".py", "/__init__.py", "/__main__.py"].map(|end| format!("{module}{end}"))
+        });
+        program.chain(scripts).chain(modules).filter_map(|word| file(&word)).collect()
+    }
+
+    /// These files, and those that the plugin says are its own.
+    fn with_own(&self, mut files: Vec<Seen>, hello: &Hello) -> Result<Vec<Seen>, String> {
+        for own in &hello.files {
+            let seen = Seen::now(&own.name, Path::new(&own.path));
+            let seen = seen.map_err(|error| format!("its file `{}` cannot be read: {error}", own.path))?;
+            if !files.iter().any(|file| file.path == seen.path) {
+                files.push(seen);
+            }
+        }
+        Ok(files)
+    }
+
+    /// Whether a program that was greeted is the one that was approved: its kinds, its files, the packages that it uses.
+    fn same_as(&self, approved: Approved) -> impl Fn(&Hello) -> Result<(), String> + Send + Sync + use<> {
+        let program = self.clone();
+        move |hello| {
+            if hello.kinds != approved.kinds {
+                return Err("it brings other kinds or columns".into());
+            }
+            let package = |(name, version): (&String, &String)| {
+                (approved.packages.get(name) != Some(version)).then(|| format!("it uses `{name}` {version}"))
+            };
+            if let Some(other) = hello.packages.iter().find_map(package) {
+                return Err(other);
+            }
+            let files = program.with_own(program.files(), hello)?;
+            let other = files.iter().find(|file| !approved.files.iter().any(|known| known.is_at(file)));
+            other.map_or(Ok(()), |file| Err(format!("`{}` is another one", file.name)))
+        }
     }
 }
 

@@ -104,6 +104,7 @@ impl Kind for PluginKind {
         let opening = Opening {
             kind: self.manifest.kind.clone(),
             options: own,
+            apart: self.manifest.shape == Form::Map,
             reads: columns.arriving,
             adds: typed(&columns.adds),
         };

@@ -2,7 +2,9 @@
 //!
 //! A library is looked at before it is loaded, asked who it is before anything else of it is called, and never unloaded.
 
+use std::error::Error as _;
 use std::ffi::{CStr, CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use affectflow_pipeline::run::context::Context;
@@ -20,7 +22,10 @@ use crate::work::Told;
 
 /// A library that was loaded and speaks our contract.
 pub struct Library {
-    table: &'static abi::Plugin,
+    open: abi::Open,
+    compute: abi::Compute,
+    close: abi::Close,
+    manifests: unsafe extern "C" fn() -> *const c_char,
     name: String,
 }
 
@@ -29,7 +34,10 @@ impl Library {
     pub fn load(path: &Path) -> Result<Self, String> {
         object::check(path)?;
         // Safety: loading runs what the library has to run first, which is why only trusted ones come here.
-        let library = unsafe { libloading::Library::new(path) }.map_err(|error| error.to_string())?;
+        let library = unsafe { libloading::Library::new(path) }.map_err(|error| match error.source() {
+            Some(source) => source.to_string(),
+            None => error.to_string(),
+        })?;
         // Its functions may be in use as long as the program runs.
         let library: &'static libloading::Library = Box::leak(Box::new(library));
         // Safety: the symbol is declared by the header that plugins are built with.
@@ -50,13 +58,20 @@ impl Library {
         if unsafe { (*table).layout } != abi::layout() {
             return Err("its structures are laid out otherwise: build it for this processor, with the header or SDK of this version".into());
         }
-        Ok(Library { table: unsafe { &*table }, name: path.display().to_string() })
+        // Safety: its layout is ours.
+        let table = unsafe { &*table };
+        let (Some(manifests), Some(open), Some(compute), Some(close)) =
+            (table.manifests, table.open, table.compute, table.close)
+        else {
+            return Err("one of its functions is null".into());
+        };
+        Ok(Library { open, compute, close, manifests, name: path.display().to_string() })
     }
 
     /// What it brings.
     pub fn manifests(&self) -> Result<Vec<Manifest>, String> {
         // Safety: the table was checked, and the text ends with a zero byte.
-        let text = unsafe { (self.table.manifests)() };
+        let text = unsafe { (self.manifests)() };
         if text.is_null() {
             return Err("it has no manifest".into());
         }
@@ -89,10 +104,10 @@ impl Transport for Library {
         let mut heard = Heard { told: &mut told, whole: None };
         let call = heard.call();
         // Safety: the texts and the call live until the function returns.
-        let code = unsafe { (self.table.open)(kind.as_ptr(), options.as_ptr(), &call, &mut worker) };
+        let code = unsafe { (self.open)(kind.as_ptr(), options.as_ptr(), &call, &mut worker) };
         let whole = heard.whole.take();
         match code {
-            0 => Ok(Box::new(Opened { table: self.table, worker })),
+            0 => Ok(Box::new(Opened { compute: self.compute, close: self.close, worker })),
             _ => {
                 let said = whole.unwrap_or_else(|| Error::new("it gives no reason"));
                 Err(Fault::Plugin(said).into_error(&self.name, ", as it was opened"))
@@ -103,7 +118,8 @@ impl Transport for Library {
 
 /// A stage that a library opened.
 struct Opened {
-    table: &'static abi::Plugin,
+    compute: abi::Compute,
+    close: abi::Close,
     worker: *mut c_void,
 }
 
@@ -113,7 +129,7 @@ unsafe impl Send for Opened {}
 impl Drop for Opened {
     fn drop(&mut self) {
         // Safety: it was opened by this table, and nobody uses it any longer.
-        unsafe { (self.table.close)(self.worker) }
+        unsafe { (self.close)(self.worker) }
     }
 }
 
@@ -127,9 +143,8 @@ impl Session for Opened {
         let mut heard = Heard { told, whole: None };
         let call = heard.call();
         // Safety: all structures live until the function returns; what the plugin does not take is released here.
-        let code = unsafe {
-            (self.table.compute)(self.worker, &mut array, &mut schema, &call, &mut out, &mut out_schema)
-        };
+        let code =
+            unsafe { (self.compute)(self.worker, &mut array, &mut schema, &call, &mut out, &mut out_schema) };
         let whole = heard.whole.take();
         if code != 0 {
             return Err(whole.unwrap_or_else(|| Error::new("it gives no reason")).into());
@@ -138,9 +153,14 @@ impl Session for Opened {
             return Err(Fault::plugin("it says that it computed, and gives no columns"));
         }
         // Safety: the plugin says that these are structures of the C Data Interface; lengths, offsets and texts are checked.
-        let data = unsafe { from_ffi(out, &out_schema) }.map_err(arrow)?;
-        data.validate_full()
-            .map_err(|error| Fault::plugin(format!("it delivers a broken array: {error}")))?;
+        let broken = |what: String| Fault::plugin(format!("it delivers a broken array: {what}"));
+        let read = AssertUnwindSafe(|| {
+            let data = unsafe { from_ffi(out, &out_schema) }?;
+            data.validate_full().map(|()| data)
+        });
+        // What makes no sense may be met by an assertion of the reader's.
+        let read = catch_unwind(read).map_err(|_| broken("its lengths and children make no sense".into()))?;
+        let data = read.map_err(|error| broken(error.to_string()))?;
         let arrow::datatypes::DataType::Struct(_) = data.data_type() else {
             return Err(Fault::plugin("it delivers one array, and not a struct of columns"));
         };

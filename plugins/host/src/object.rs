@@ -17,7 +17,7 @@ const ELF: &[(u16, &str)] = &[
 
 /// Fails where a file is no library of this machine, as far as its first bytes tell.
 pub(crate) fn check(path: &Path) -> Result<(), String> {
-    let mut head = [0; 20];
+    let mut head = [0; 64];
     let read = File::open(path).and_then(|mut file| {
         let mut filled = 0;
         while filled < head.len() {
@@ -34,6 +34,14 @@ pub(crate) fn check(path: &Path) -> Result<(), String> {
     }
     if filled < head.len() || head[..4] != *b"\x7fELF" {
         return Err("it is no shared library".into());
+    }
+    if head[4] == 2 && head[5] == 1 {
+        // The table of sections lies at the end of what linkers write.
+        let whole = std::fs::metadata(path).map_or(u64::MAX, |meta| meta.len());
+        let at = u64::from_le_bytes(head[40..48].try_into().unwrap_or_default());
+        if at > whole {
+            return Err("it is not whole: its end is missing".into());
+        }
     }
     let number = match head[5] {
         1 => u16::from_le_bytes([head[18], head[19]]),

@@ -16,6 +16,8 @@ pub struct Opening {
     pub kind: String,
     /// Complete options.
     pub options: Value,
+    /// Whether each row is on its own, so that several workers may share them.
+    pub apart: bool,
     /// Columns that it reads, beside `id`.
     pub reads: Vec<Typed>,
     /// Columns that it adds.

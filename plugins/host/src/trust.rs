@@ -53,6 +53,11 @@ impl Seen {
         Ok(Seen { name: name.to_owned(), path: path.to_owned(), digest })
     }
 
+    /// Whether another file is this one: in the same place, with the same bytes.
+    pub fn is_at(&self, other: &Seen) -> bool {
+        (&self.path, &self.digest) == (&other.path, &other.digest)
+    }
+
     /// Whether it is as it was.
     pub fn is_same(&self) -> bool {
         Seen::now(&self.name, &self.path).is_ok_and(|now| now == *self)
@@ -61,27 +66,28 @@ impl Seen {
 
 /// Where approvals are kept.
 #[derive(Debug, Clone)]
-pub struct Home(PathBuf);
+pub struct Home(Option<PathBuf>);
 
 impl Home {
     /// That of the user: `AFFECTFLOW_HOME`, or the system's folder for data of programs.
     pub fn of_user() -> Self {
+        // A relative one would lie in whatever folder the program is run in, and so in a project.
         let variable =
-            |name: &str| std::env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+            |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         let data =
             || variable("XDG_DATA_HOME").or_else(|| variable("HOME").map(|home| home.join(".local/share")));
         let home = variable("AFFECTFLOW_HOME").or_else(|| data().map(|data| data.join("affectflow")));
-        Home(home.unwrap_or_else(|| ".affectflow-home".into()))
+        Home(home)
     }
 
     /// A folder.
     pub fn at(folder: &Path) -> Self {
-        Home(folder.to_owned())
+        Home(std::path::absolute(folder).ok())
     }
 
     /// What is approved of a plugin from there, newest first.
     pub fn approved(&self, from: &str) -> Vec<Approved> {
-        let read = fs::read(self.file(from)).ok();
+        let read = self.file(from).and_then(|file| fs::read(file).ok());
         let all: Option<Vec<Approved>> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         all.unwrap_or_default().into_iter().filter(|one| one.from == from).collect()
     }
@@ -90,18 +96,24 @@ impl Home {
     pub fn approve(&self, plugin: Approved) -> std::io::Result<()> {
         let mut all = self.approved(&plugin.from);
         all.retain(|one| one.files != plugin.files);
-        let file = self.file(&plugin.from);
+        let none = || {
+            std::io::Error::other(
+                "there is no home folder; name one with `AFFECTFLOW_HOME`, as an absolute path",
+            )
+        };
+        let file = self.file(&plugin.from).ok_or_else(none)?;
         all.insert(0, plugin);
         all.truncate(VERSIONS);
-        let folder = file.parent().unwrap_or(&self.0);
+        let folder = file.parent().unwrap_or(Path::new("/"));
         fs::create_dir_all(folder)?;
         let mut fresh = tempfile::NamedTempFile::new_in(folder)?;
         fresh.write_all(&serde_json::to_vec_pretty(&all)?)?;
         fresh.persist(file).map(drop).map_err(|error| error.error)
     }
 
-    fn file(&self, from: &str) -> PathBuf {
-        self.0.join("plugins").join(format!("{}.json", Digest::of(from.as_bytes())))
+    fn file(&self, from: &str) -> Option<PathBuf> {
+        let name = format!("{}.json", Digest::of(from.as_bytes()));
+        Some(self.0.as_ref()?.join("plugins").join(name))
     }
 }
 

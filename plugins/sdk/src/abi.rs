@@ -30,27 +30,36 @@ pub struct Plugin {
     /// [`layout`] as it was built.
     pub layout: u64,
     /// The manifests of its kinds: a JSON array, ended by a zero byte, that lives as long as the library.
-    pub manifests: unsafe extern "C" fn() -> *const c_char,
+    pub manifests: Option<unsafe extern "C" fn() -> *const c_char>,
     /// Opens a stage of that kind with complete options (JSON); zero where it did, and `worker` is set.
-    pub open: unsafe extern "C" fn(
-        kind: *const c_char,
-        options: *const c_char,
-        call: *const Call,
-        worker: *mut *mut c_void,
-    ) -> i32,
+    pub open: Option<Open>,
     /// Computes the added columns, as a struct array of that many rows; zero where it did. `rows` and `schema` belong to the
     /// caller: a plugin that needs the buffers for longer moves the structures, as the C Data Interface says.
-    pub compute: unsafe extern "C" fn(
-        worker: *mut c_void,
-        rows: *mut FFI_ArrowArray,
-        schema: *mut FFI_ArrowSchema,
-        call: *const Call,
-        out: *mut FFI_ArrowArray,
-        out_schema: *mut FFI_ArrowSchema,
-    ) -> i32,
+    pub compute: Option<Compute>,
     /// Ends a stage.
-    pub close: unsafe extern "C" fn(worker: *mut c_void),
+    pub close: Option<Close>,
 }
+
+/// [`Plugin::open`]. Functions may be null in a library that was built carelessly.
+pub type Open = unsafe extern "C" fn(
+    kind: *const c_char,
+    options: *const c_char,
+    call: *const Call,
+    worker: *mut *mut c_void,
+) -> i32;
+
+/// [`Plugin::compute`].
+pub type Compute = unsafe extern "C" fn(
+    worker: *mut c_void,
+    rows: *mut FFI_ArrowArray,
+    schema: *mut FFI_ArrowSchema,
+    call: *const Call,
+    out: *mut FFI_ArrowArray,
+    out_schema: *mut FFI_ArrowSchema,
+) -> i32;
+
+/// [`Plugin::close`].
+pub type Close = unsafe extern "C" fn(worker: *mut c_void);
 
 /// What a plugin can tell during one call. Texts are UTF-8 with their length in bytes, and are copied.
 #[repr(C)]

@@ -40,10 +40,10 @@ static PLUGIN: Plugin = Plugin {
     contract_min: CONTRACT.min,
     contract_max: CONTRACT.max,
     layout: abi::layout(),
-    manifests,
-    open,
-    compute,
-    close,
+    manifests: Some(manifests),
+    open: Some(open),
+    compute: Some(compute),
+    close: Some(close),
 };
 
 /// The table of functions of this library; null where its manifests cannot be had.

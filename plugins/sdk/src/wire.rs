@@ -189,6 +189,12 @@ pub fn encode<'a>(
 
 /// The record batches of an Arrow IPC stream, checked: offsets, lengths, UTF-8. They lie in the bytes of the stream.
 pub fn decode(stream: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
+    // What makes no sense may be met by an assertion of the reader's.
+    let read = std::panic::catch_unwind(|| decoded(stream));
+    read.unwrap_or_else(|_| Err(ArrowError::ParseError("its lengths and offsets make no sense".into())))
+}
+
+fn decoded(stream: Vec<u8>) -> Result<(SchemaRef, Vec<RecordBatch>), ArrowError> {
     let mut bytes = Buffer::from_vec(stream);
     let mut decoder = StreamDecoder::new();
     let mut batches = Vec::new();

@@ -7,8 +7,9 @@ mod trust;
 
 use affectflow_pipeline::Problem;
 use affectflow_pipeline::spec::{Origin, PluginSpec, load_lenient};
+use affectflow_plugins::process::end_all;
 
-use crate::exit::{Failure, Outcome};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::project::Project;
 
 /// Arguments of `plugin`.
@@ -32,6 +33,12 @@ enum Command {
 
 /// Hands over to the subcommand.
 pub fn run(args: Args, project: &Project) -> Outcome {
+    let stop = || {
+        end_all();
+        std::process::exit(Exit::Interrupted as i32);
+    };
+    // Where nobody can listen, Ctrl-C ends the program, and a plugin ends with its standard input.
+    let _ = ctrlc::set_handler(stop);
     match args.command {
         Command::New(args) => new::run(args),
         Command::List => list::run(project),

@@ -4,6 +4,7 @@
 //! workers each has its part of a call. One that dies, hangs or takes too much is ended, fails that call, and another is
 //! started for the next.
 
+mod live;
 mod stderr;
 mod talk;
 mod usage;
@@ -13,8 +14,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use affectflow_pipeline::StageResult;
 use affectflow_pipeline::run::context::Context;
+use affectflow_pipeline::{StageError, StageResult};
 use affectflow_plugin::wire::{self, Ask, Failure, Own, Tell};
 use affectflow_plugin::{CONTRACT, Error, Manifest};
 use arrow::array::{ArrayRef, RecordBatch};
@@ -24,13 +25,14 @@ use crate::fault::Fault;
 use crate::library::agreed;
 use crate::transport::{Opening, Session, Transport};
 use crate::work::Told;
+pub use live::end_all;
 use talk::{Patience, Talk};
 pub use usage::Limits;
 
 /// Time in which a program has to say what it brings: some load whole frameworks first.
 const HELLO: Duration = Duration::from_secs(120);
-/// Time beyond a stage's `time_limit` before its process is ended.
-const GRACE: Duration = Duration::from_millis(200);
+/// Time before the end of a stage's `time_limit` at which its process is ended, so that it is gone when the engine goes on.
+const BEFORE: Duration = Duration::from_millis(100);
 
 /// A program that is a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,7 +58,13 @@ pub struct Hello {
 /// Starts a program and asks what it brings; the error says what went wrong.
 pub fn greet(program: &Program) -> Result<Hello, String> {
     let mut talk = Talk::start(program)?;
-    hello(&mut talk, None).map_err(|fault| fault.into_error("", "").message().replacen("plugin ``: ", "", 1))
+    let said = |fault: Fault| fault.into_error("", "").message().replacen("plugin ``: ", "", 1);
+    hello(&mut talk, None).map_err(|fault| match talk.is_over() {
+        true => {
+            format!("{}; before it said what it brings: does it call `af.main()`, or `serve`?", said(fault))
+        }
+        false => said(fault),
+    })
 }
 
 fn hello(talk: &mut Talk, cx: Option<&Context>) -> Result<Hello, Fault> {
@@ -80,19 +88,22 @@ fn unexpected(talk: &mut Talk, answer: &Tell) -> Fault {
     ))
 }
 
+/// Fails where a plugin says otherwise than it did.
+pub type Same = dyn Fn(&Hello) -> Result<(), String> + Send + Sync;
+
 /// A program whose kinds are known.
 pub struct Process {
     program: Program,
-    kinds: Vec<Manifest>,
+    same: Box<Same>,
     workers: usize,
     idle: Mutex<Vec<Talk>>,
     next: AtomicU64,
 }
 
 impl Process {
-    /// A program that says it brings these.
-    pub fn new(program: Program, kinds: Vec<Manifest>, workers: usize) -> Self {
-        Process { program, kinds, workers, idle: Mutex::default(), next: AtomicU64::new(1) }
+    /// A program, and what tells whether it still is what was planned with.
+    pub fn new(program: Program, same: Box<Same>, workers: usize) -> Self {
+        Process { program, same, workers, idle: Mutex::default(), next: AtomicU64::new(1) }
     }
 
     /// One that is running already and has nothing to do, or another.
@@ -105,11 +116,11 @@ impl Process {
         }
         let mut talk = Talk::start(&self.program).map_err(Fault::plugin)?;
         let hello = hello(&mut talk, Some(cx))?;
-        if hello.kinds != self.kinds {
-            return Err(Fault::plugin(
-                "it changed while the run was under way: it brings other kinds or columns",
-            ));
-        }
+        (self.same)(&hello).map_err(|what| {
+            Fault::plugin(format!(
+                "it is not what was trusted: {what}; look at it, then `affectflow plugin trust`"
+            ))
+        })?;
         Ok(talk)
     }
 
@@ -155,11 +166,27 @@ impl Drop for Stage {
     }
 }
 
+/// When a call should have ended.
+fn end_of(cx: &Context) -> Option<(Instant, Duration)> {
+    let limit = cx.time_limit()?;
+    let end = Instant::now().checked_add(limit.saturating_sub(BEFORE.min(limit / 10)))?;
+    Some((end, limit))
+}
+
 impl Stage {
+    /// A call that took too long. Its process was ended, so that its rows can be tried one by one; one alone took too long.
+    fn late(&self, fault: Fault, rows: usize, cx: &Context) -> Fault {
+        match (fault, cx.time_limit()) {
+            (Fault::Late(_), Some(limit)) if rows == 1 => StageError::late(limit).into(),
+            (Fault::Late(said), _) => Fault::Plugin(said),
+            (fault, _) => fault,
+        }
+    }
+
     fn open(&self, mut talk: Talk, cx: &Context) -> Result<Talk, Fault> {
-        let Opening { kind, options, reads, adds } = self.opening.clone();
+        let Opening { kind, options, reads, adds, .. } = self.opening.clone();
         let ask = Ask::Open { worker: self.number, kind, options, reads, adds };
-        let patience = Patience { cx: Some(cx), end: None };
+        let patience = Patience { cx: Some(cx), end: end_of(cx) };
         match talk.ask(&ask, Vec::new(), &patience)? {
             (Tell::Opened { .. }, _) => Ok(talk),
             (Tell::Error { message, detail }, _) => Err(Error { message, detail }.into()),
@@ -182,11 +209,17 @@ impl Stage {
         let schema = rows[0].schema();
         let payload = wire::encode(&schema, rows).map_err(|error| Fault::plugin(error.to_string()))?;
         let ask = Ask::Call { worker: self.number, rows: count as u64, bytes: payload.len() as u64 };
-        let end = cx.time_limit().and_then(|limit| Some((Instant::now().checked_add(limit + GRACE)?, limit)));
-        let answer = talk.ask(&ask, payload, &Patience { cx: Some(cx), end })?;
+        let answer = talk.ask(&ask, payload, &Patience { cx: Some(cx), end: end_of(cx) });
+        let answer = answer.map_err(|fault| self.late(fault, count, cx))?;
         match answer {
             (Tell::Result { failures, .. }, payload) => {
                 *slot = Some(talk);
+                if let Some(failure) = failures.iter().find(|failure| failure.row >= count as u64) {
+                    let row = failure.row;
+                    return Err(Fault::plugin(format!(
+                        "it says that row {row} failed, and was given {count}"
+                    )));
+                }
                 Ok((self.columns(payload, count)?, failures))
             }
             (Tell::Error { message, detail }, _) => {
@@ -216,8 +249,10 @@ impl Stage {
                 concat(&parts).map_err(broken)
             }
         };
-        if names.is_empty() && batches.iter().map(RecordBatch::num_rows).sum::<usize>() != rows {
-            return Err(Fault::plugin("it delivers another number of rows"));
+        let delivered: usize = batches.iter().map(RecordBatch::num_rows).sum();
+        if delivered != rows {
+            let what = names.first().map_or("rows".to_owned(), |name| format!("values of `{name}`"));
+            return Err(Fault::plugin(format!("it delivers {delivered} {what} for {rows} rows")));
         }
         (0..names.len()).map(column).collect()
     }
@@ -242,7 +277,7 @@ impl Stage {
         told: &mut Told<'_>,
     ) -> Result<Vec<ArrayRef>, Fault> {
         let (parts, size) = match rows {
-            [one] if slots.len() > 1 && one.num_rows() > 1 => {
+            [one] if self.opening.apart && slots.len() > 1 && one.num_rows() > 1 => {
                 let size = one.num_rows().div_ceil(slots.len());
                 let starts = (0..one.num_rows()).step_by(size);
                 let slice = |start: usize| vec![one.slice(start, size.min(one.num_rows() - start))];

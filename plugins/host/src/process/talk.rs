@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use affectflow_pipeline::run::context::Context;
 use affectflow_plugin::wire::{self, Ask, Tell};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
-use rustix::process::{Pid, Signal, kill_process_group};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+use rustix::process::Pid;
 
-use super::Program;
 use super::stderr::Stderr;
 use super::usage::Usage;
+use super::{Program, live};
 use crate::fault::Fault;
 
 /// Time between two looks at the stop sign and the clock.
@@ -63,14 +63,17 @@ impl Talk {
             _ => format!("`{name}` cannot be started: {error}"),
         })?;
         let group = Pid::from_raw(child.id() as i32);
+        group.into_iter().for_each(live::began);
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let (Some(stdin), Some(stdout), Some(stderr)) = pipes else {
             return Err("it has no pipes".into());
         };
-        let (questions, asked) = bounded(1);
+        // Not bounded, so that nobody who asks waits for a process that does not read; one question is under way at a time.
+        let (questions, asked) = unbounded();
         let (answered, answers) = bounded(16);
+        let most = program.limits.memory;
         let threads = spawn("plugin-stdin", move || write_all(stdin, asked))
-            .and_then(|()| spawn("plugin-stdout", move || read_all(stdout, answered)));
+            .and_then(|()| spawn("plugin-stdout", move || read_all(stdout, answered, most)));
         let stderr = Stderr::new(stderr);
         let usage = Usage::new(group, program.limits);
         let talk = Talk { child, group, questions: Some(questions), answers, stderr, usage };
@@ -80,6 +83,11 @@ impl Talk {
     /// Whether it still runs.
     pub(super) fn is_alive(&mut self) -> bool {
         self.questions.is_some() && matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Whether it has ended.
+    pub(super) fn is_over(&mut self) -> bool {
+        self.group.is_none() || !matches!(self.child.try_wait(), Ok(None))
     }
 
     /// Says something that has no answer.
@@ -112,7 +120,10 @@ impl Talk {
     }
 
     fn wait(&mut self, patience: &Patience<'_>) -> Result<(Tell, Vec<u8>), Fault> {
+        let mut gone = None;
         loop {
+            // Looked at before every message, for there may be no end of them.
+            self.still_well(patience)?;
             match self.answers.recv_timeout(LOOK) {
                 Ok(Ok((Tell::Warning { message }, _))) => {
                     if let Some(cx) = patience.cx {
@@ -127,7 +138,13 @@ impl Talk {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(wrong)) => return Err(self.blamed(wrong)),
                 Err(RecvTimeoutError::Disconnected) => return Err(self.ended()),
-                Err(RecvTimeoutError::Timeout) => self.still_well(patience)?,
+                // What it started may hold its standard output open when it is gone itself.
+                Err(RecvTimeoutError::Timeout) if !matches!(self.child.try_wait(), Ok(None)) => {
+                    if Instant::now() > *gone.get_or_insert_with(|| Instant::now() + END) {
+                        return Err(self.ended());
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -138,7 +155,11 @@ impl Talk {
             cx.check()?;
         }
         if let Some((_, limit)) = patience.end.filter(|(end, _)| Instant::now() >= *end) {
-            return Err(self.blamed(format!("it gave no answer within {} s", limit.as_secs_f64())));
+            let message = format!("it gave no answer within {} s", limit.as_secs_f64());
+            return match self.blamed(message) {
+                Fault::Plugin(said) => Err(Fault::Late(said)),
+                fault => Err(fault),
+            };
         }
         self.usage.check().map_err(|what| self.blamed(what))
     }
@@ -158,6 +179,8 @@ impl Talk {
 
     /// A fault, with the last that was said on standard error.
     fn blamed(&mut self, message: String) -> Fault {
+        // Of no use any longer, and what it has said is complete once it is gone.
+        self.end();
         let detail = self.stderr.tail();
         Fault::Plugin(affectflow_plugin::Error { message, detail })
     }
@@ -165,10 +188,7 @@ impl Talk {
     /// Ends it at once, with all that it started.
     pub(super) fn end(&mut self) {
         self.questions = None;
-        if let (Some(group), Ok(_)) = (self.group.take(), self.child.try_wait()) {
-            // It may be gone already, and what it started may not.
-            let _ = kill_process_group(group, Signal::KILL);
-        }
+        self.group.take().into_iter().for_each(live::end);
         let _ = self.child.wait();
     }
 }
@@ -198,7 +218,7 @@ fn write_all(mut stdin: impl Write, asked: Receiver<Vec<u8>>) {
     }
 }
 
-fn read_all(stdout: impl Read, answered: Sender<Answer>) {
+fn read_all(stdout: impl Read, answered: Sender<Answer>, most: u64) {
     let mut from = BufReader::with_capacity(BUFFER, stdout);
     loop {
         let line = match wire::line(&mut from) {
@@ -213,6 +233,10 @@ fn read_all(stdout: impl Read, answered: Sender<Answer>) {
             return drop(answered.send(Err(no_message(&line))));
         };
         let payload = match &tell {
+            Tell::Result { bytes, .. } if *bytes > most => {
+                let what = format!("it promises {bytes} bytes, and may take {most} (`memory` of the plugin)");
+                return drop(answered.send(Err(what)));
+            }
             Tell::Result { bytes, .. } => wire::payload(&mut from, *bytes),
             _ => Ok(Vec::new()),
         };

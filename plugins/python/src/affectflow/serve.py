@@ -77,6 +77,9 @@ def _end(code: int, why: str = "") -> NoReturn:
     """Ends the process at once: no thread is waited for."""
     if why:
         print(f"{SDK}: {why}", file=sys.stderr, flush=True)
+    if hasattr(os, "killpg") and os.getpgrp() == os.getpid():
+        # The program has made it the leader of a group: what it started ends with it.
+        os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(code)
 
 
