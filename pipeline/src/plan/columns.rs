@@ -9,7 +9,7 @@ use crate::batch::link_of;
 use crate::cache::segment::RESERVED;
 use crate::error::Problem;
 use crate::registry::Registry;
-use crate::spec::words::list;
+use crate::spec::words::{list, nearest};
 use crate::stage::{About, Kept, Planned, Shape, schema_of};
 
 /// The column of class indices that scores are taken against; only a kind that scores may read it.
@@ -221,7 +221,11 @@ pub(crate) fn who_adds(
             let kinds: Vec<&str> =
                 registry.kinds().map(|kind| kind.about()).filter(adds).map(|about| about.kind).collect();
             match kinds.len() {
-                0 => return format!("columns that arrive: {arrive}"),
+                0 => {
+                    let names = arriving.fields().iter().map(|field| field.name().as_str());
+                    let near = nearest(column, names).map(|near| format!("did you mean `{near}`? "));
+                    return format!("{}columns that arrive: {arrive}", near.unwrap_or_default());
+                }
                 1 => format!("kind `{}` adds it: put such a stage before this one", kinds[0]),
                 _ => format!("kinds that add it: {}", list(kinds)),
             }

@@ -314,8 +314,11 @@ impl<'a> Planner<'a> {
     fn placed(&self, mut problem: Problem, at: usize, arriving: &SchemaRef) -> Problem {
         let spec = &self.spec.stages[at];
         if let Some(column) = problem.missing_column() {
-            let makers = self.makers(at, column);
-            problem.hint = Some(who_adds(column, &makers, arriving, self.place.registry));
+            let hint = match self.dropped(at, column) {
+                Some(stage) => format!("stage `{stage}` leaves it out of what goes on"),
+                None => who_adds(column, &self.makers(at, column), arriving, self.place.registry),
+            };
+            problem.hint = Some(hint);
         }
         if problem.span.is_some() {
             return problem;
@@ -325,6 +328,27 @@ impl<'a> Planner<'a> {
             Some((span, None)) => problem.at(span.clone()),
             None => problem.at(spec.name.span.clone()),
         }
+    }
+
+    /// The stage on the way to another one that a column reaches and does not leave.
+    fn dropped(&self, at: usize, column: &str) -> Option<&str> {
+        let has = |at: usize| {
+            let done = self.done[at].as_ref()?;
+            Some(done.stage.schema.field_with_name(column).is_ok())
+        };
+        let mut open = self.graph.inputs[at].clone();
+        let mut seen = vec![false; self.spec.stages.len()];
+        while let Some(before) = open.pop() {
+            if std::mem::replace(&mut seen[before], true) {
+                continue;
+            }
+            let inputs = &self.graph.inputs[before];
+            if has(before) == Some(false) && inputs.iter().any(|&input| has(input) == Some(true)) {
+                return Some(&self.spec.stages[before].name.text);
+            }
+            open.extend(inputs);
+        }
+        None
     }
 
     /// The stages of the pipeline whose kind can add a column, and whether their rows reach that stage.

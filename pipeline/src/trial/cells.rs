@@ -167,7 +167,7 @@ mod tests {
         assert_eq!(numbers(&tensor, 0), Some(vec![0.0, 1.0, 2.0]));
         let long = tensor::from_f32(9, vec![1.0; 9]).unwrap();
         assert!(shown(&long, 0).ends_with("… 9 in all]"));
-        assert_eq!(from(&items(&long, 0), 8), "[… from item 8: 8, … 9 in all]");
+        assert_eq!(from(&items(&long, 0), 8), "[… from item 8: 1.0, … 9 in all]");
         let words: ArrayRef = Arc::new(StringArray::from(vec![Some("a \"b\""), None]));
         assert_eq!((shown(&words, 0).as_str(), shown(&words, 1).as_str()), (r#""a \"b\"""#, "null"));
     }

@@ -1,9 +1,12 @@
 //! How does a Rust plugin answer over standard input and output? As a process of its own, or in WebAssembly.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, Read, Write};
+use std::io::{BufRead, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::sync_channel;
 
 use arrow::array::RecordBatch;
 use arrow::compute::concat_batches;
@@ -12,11 +15,39 @@ use crate::export::{panicked, panics_are_told};
 use crate::wire::{self, Ask, Failure, Tell, Typed};
 use crate::{CONTRACT, Call, Error, Kind, Work};
 
-/// Answers until standard input ends: the `main` of a plugin.
+/// Answers until standard input ends, and then ends at once, whatever it is doing: the `main` of a plugin.
 pub fn serve(kinds: Vec<Box<dyn Kind>>) -> ExitCode {
     panics_are_told();
-    let (mut from, mut to) = (std::io::stdin().lock(), std::io::stdout().lock());
-    match (Server { kinds, open: BTreeMap::new() }).serve(&mut from, &mut to) {
+    let (sender, questions) = sync_channel(1);
+    let busy = Arc::new(AtomicBool::new(false));
+    let at_work = busy.clone();
+    let read = move || {
+        let mut from = std::io::stdin().lock();
+        while let Some(question) = question(&mut from).transpose() {
+            // A greeting is answered even where nothing follows it.
+            let work = matches!(question, Ok((Ask::Call { .. } | Ask::Open { .. }, _)));
+            at_work.fetch_or(work, Ordering::SeqCst);
+            if sender.send(question).is_err() {
+                return;
+            }
+        }
+        // Nobody waits for the answer any longer.
+        if at_work.load(Ordering::SeqCst) {
+            std::process::exit(0);
+        }
+    };
+    let read = std::thread::Builder::new().name("questions".into()).spawn(read);
+    let served = read.map_err(Error::from).and_then(|_| {
+        let mut server = Server { kinds, open: BTreeMap::new() };
+        let mut to = std::io::stdout().lock();
+        for question in questions {
+            let (ask, rows) = question?;
+            server.serve(ask, rows, &mut to)?;
+            busy.store(false, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -25,13 +56,15 @@ pub fn serve(kinds: Vec<Box<dyn Kind>>) -> ExitCode {
     }
 }
 
-/// Answers over any pair of streams until the first ends.
-pub fn serve_over(
-    kinds: Vec<Box<dyn Kind>>,
-    mut from: impl BufRead,
-    mut to: impl Write,
-) -> Result<(), Error> {
-    Server { kinds, open: BTreeMap::new() }.serve(&mut from, &mut to)
+/// A question and the rows that follow it; `None` at the end.
+fn question(from: &mut impl BufRead) -> Result<Option<(Ask, Vec<u8>)>, Error> {
+    let Some(line) = wire::line(from)? else { return Ok(None) };
+    let ask: Ask = serde_json::from_slice(&line)?;
+    let rows = match ask {
+        Ask::Call { bytes, .. } => wire::payload(from, bytes)?,
+        _ => Vec::new(),
+    };
+    Ok(Some((ask, rows)))
 }
 
 struct Server {
@@ -40,21 +73,17 @@ struct Server {
 }
 
 impl Server {
-    fn serve(&mut self, from: &mut impl BufRead, to: &mut impl Write) -> Result<(), Error> {
-        while let Some(line) = wire::line(from)? {
-            let ask: Ask = serde_json::from_slice(&line)?;
-            let (answer, payload) = match self.answer(ask, from, to) {
-                Ok(Some(answer)) => answer,
-                Ok(None) => continue,
-                Err(Fall::End(error)) => return Err(error),
-                Err(Fall::Call(Error { message, detail })) => (Tell::Error { message, detail }, Vec::new()),
-            };
-            wire::write(to, &answer, &payload)?;
-        }
-        Ok(())
+    fn serve(&mut self, ask: Ask, rows: Vec<u8>, to: &mut impl Write) -> Result<(), Error> {
+        let (answer, payload) = match self.answer(ask, rows, to) {
+            Ok(Some(answer)) => answer,
+            Ok(None) => return Ok(()),
+            Err(Fall::End(error)) => return Err(error),
+            Err(Fall::Call(Error { message, detail })) => (Tell::Error { message, detail }, Vec::new()),
+        };
+        Ok(wire::write(to, &answer, &payload)?)
     }
 
-    fn answer(&mut self, ask: Ask, from: &mut impl Read, to: &mut impl Write) -> Result<Answer, Fall> {
+    fn answer(&mut self, ask: Ask, rows: Vec<u8>, to: &mut impl Write) -> Result<Answer, Fall> {
         match ask {
             Ask::Hello { contract, .. } => self.hello(contract).map(|hello| Some((hello, Vec::new()))),
             Ask::Open { worker, kind, options, reads, adds } => {
@@ -65,8 +94,7 @@ impl Server {
                 self.open.insert(worker, (work, adds));
                 Ok(Some((Tell::Opened { worker }, Vec::new())))
             }
-            Ask::Call { worker, bytes, .. } => {
-                let rows = wire::payload(from, bytes).map_err(Fall::end)?;
+            Ask::Call { worker, .. } => {
                 let (work, adds) = self
                     .open
                     .get_mut(&worker)

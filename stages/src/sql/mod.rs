@@ -54,7 +54,8 @@ impl Stage for Sql {
         let reads: Vec<SchemaRef> =
             tables.iter().map(|(_, schema)| mentions::read(&options.query, schema)).collect();
         let names: Vec<Vec<String>> = tables.iter().map(|(names, _)| names.clone()).collect();
-        let adds = query::fields(&options.query, &names, &reads)?;
+        let arriving: Vec<SchemaRef> = tables.iter().map(|(_, schema)| schema.clone()).collect();
+        let adds = query::fields(&options.query, &names, &reads, &arriving)?;
         let keeps = options.carried(inputs, &adds)?;
         let consumes = |schema: &SchemaRef| -> Vec<String> {
             schema.fields().iter().skip(1).map(|field| field.name().clone()).collect()

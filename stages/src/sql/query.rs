@@ -32,10 +32,14 @@ pub(super) fn fields(
     query: &str,
     tables: &[Vec<String>],
     reads: &[SchemaRef],
+    arriving: &[SchemaRef],
 ) -> Result<Vec<FieldRef>, Problem> {
     let problem = |message: String| Problem::new(message).option("query");
-    let result =
-        empty(query, tables, reads).map_err(|message| problem(message).hint(there_are(tables, reads)))?;
+    let result = empty(query, tables, reads).map_err(|message| {
+        // Only what the query names is handed to it: the names that it lists are not all there are.
+        let message = message.split("; valid columns").next().unwrap_or_default().to_owned();
+        problem(message).hint(there_are(tables, arriving))
+    })?;
     let mut fields = Vec::new();
     let mut id = None;
     for column in result.columns() {
