@@ -11,6 +11,7 @@ mod identity;
 pub mod manual;
 mod options;
 mod ports;
+mod recorded;
 mod resolve;
 pub mod schema;
 mod schema_of_tests;

@@ -6,12 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
-use serde_json::{Value as Json, json};
+use serde_json::Value as Json;
 
 use super::columns::{Maker, check, check_sides, output, union, who_adds};
 use super::graph::{self, Graph};
 use super::identity::{recorded, strip};
-use super::{OnError, Plan, PlannedStage, Tries, ports, tries};
+use super::{Plan, PlannedStage, ports, tries};
 use super::{options, writes};
 use crate::error::{Problem, Span};
 use crate::registry::{Kind, Registry};
@@ -512,7 +512,7 @@ impl<'a> Planner<'a> {
                 .iter()
                 .map(|(name, value)| (name.clone(), recorded(&value.to_json(), value)))
                 .collect(),
-            resolved: resolved(self.pipeline, self.spec, &stages, &order),
+            resolved: super::recorded::pipeline(self.pipeline, self.spec, &stages, &order),
             stages,
             base: self.place.base.to_path_buf(),
             included: Vec::new(),
@@ -583,37 +583,4 @@ fn with_own(arriving: &Provided, at: usize, own: &[String]) -> Provided {
     let mut all = (**arriving).clone();
     all.extend(own.iter().map(|name| (name.clone(), BTreeSet::from([at]))));
     Rc::new(all)
-}
-
-/// The pipeline for the run's record, stages in the order of the plan.
-fn resolved(pipeline: &PipelineSpec, spec: &Variant, stages: &[PlannedStage], order: &[usize]) -> Json {
-    let entry = |(stage, &at): (&PlannedStage, &usize)| {
-        let inputs: Vec<&str> = stage.inputs.iter().map(|&input| stages[input].name.as_str()).collect();
-        let by_name =
-            || stage.ports.iter().zip(&inputs).map(|((port, _), &from)| (port.clone(), from.into()));
-        let mut out = json!({
-            "kind": stage.kind,
-            "version": stage.version,
-            "inputs": if stage.ports.is_empty() { json!(inputs) } else { Json::Object(by_name().collect()) },
-            "config": recorded(&stage.options, &spec.stages[at].config),
-        });
-        match stage.on_error {
-            OnError::Fail => out["on_error"] = "fail".into(),
-            OnError::Quarantine { threshold } => {
-                out["on_error"] = "quarantine".into();
-                out["quarantine_threshold"] = threshold.into();
-            }
-        }
-        let Tries { retries, wait, limit } = stage.tries;
-        if retries > 0 {
-            out["retries"] = retries.into();
-            out["retry_wait"] = humantime::format_duration(wait).to_string().into();
-        }
-        if let Some(limit) = limit {
-            out["time_limit"] = humantime::format_duration(limit).to_string().into();
-        }
-        (stage.name.clone(), out)
-    };
-    let all: serde_json::Map<String, Json> = stages.iter().zip(order).map(entry).collect();
-    json!({ "version": 1, "pipeline": pipeline.name.text, "description": pipeline.description, "stages": all })
 }
