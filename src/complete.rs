@@ -1,7 +1,9 @@
 //! What can stand where the cursor is? Answers to shells: pipelines and stages of the file, kinds, runs. Nothing is run.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use affectflow_pipeline::Registry;
 use affectflow_pipeline::run::record::Record;
@@ -9,6 +11,7 @@ use affectflow_pipeline::spec::{Spec, TestSpec, load_lenient};
 use clap::{Command, CommandFactory};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use clap_complete::env::CompleteEnv;
+use serde_json::Value as Json;
 
 use crate::cli::{Cli, Place};
 use crate::project::Project;
@@ -37,7 +40,17 @@ fn command(registry: &Registry) -> Command {
         candidates(&Typed::new(), |spec, _| spec.tests.iter().map(name).collect())
     });
     let runs = || ArgValueCandidates::new(|| runs(&Typed::new()));
+    let schemas: Vec<(&str, Json)> =
+        registry.kinds().map(|kind| (kind.about().kind, kind.schema())).collect();
+    let schemas = Arc::new(schemas);
+    let sets = || {
+        let schemas = schemas.clone();
+        ArgValueCandidates::new(move || candidates(&Typed::new(), |spec, _| settable(spec, &schemas)))
+    };
     let mut command = Cli::command();
+    for name in ["run", "plan", "validate", "graph", "test", "why"] {
+        command = command.mut_subcommand(name, |command| command.mut_arg("sets", |arg| arg.add(sets())));
+    }
     for name in ["run", "plan", "graph"] {
         command = command.mut_subcommand(name, |command| {
             let pipelines = ArgValueCandidates::new(|| candidates(&Typed::new(), |spec, _| pipelines(spec)));
@@ -118,6 +131,22 @@ fn stages(spec: &Spec, typed: &Typed) -> Vec<CompletionCandidate> {
         }
     }
     names.into_iter().map(CompletionCandidate::new).collect()
+}
+
+/// What `--set` can change: variables, and options of stages.
+fn settable(spec: &Spec, schemas: &[(&str, Json)]) -> Vec<CompletionCandidate> {
+    let mut paths: Vec<String> =
+        spec.vars.entries().iter().map(|entry| format!("vars.{}=", entry.key)).collect();
+    for stage in spec.pipelines.iter().flat_map(|pipeline| pipeline.stages()) {
+        let kind = stage.kind.as_ref().map(|kind| kind.text.as_str());
+        let schema = schemas.iter().find(|(known, _)| Some(*known) == kind).map(|(_, schema)| schema);
+        let options = schema.and_then(|schema| schema["properties"].as_object()).into_iter().flatten();
+        let path = |name: &String| format!("stages.{}.config.{name}=", stage.name.text);
+        paths.extend(options.map(|(name, _)| path(name)));
+    }
+    let mut seen = HashSet::new();
+    paths.retain(|path| seen.insert(path.clone()));
+    paths.into_iter().map(CompletionCandidate::new).collect()
 }
 
 /// `STAGE`, and `PIPELINE/STAGE` once there is a `/`.

@@ -247,7 +247,18 @@ fn what_can_stand_at_a_place_is_offered_in_broken_text_too() {
         editor.completions(&test(" { kind: filter, rows: [{ mood: a }], config: { where: { mo|")),
         ["mood"]
     );
-    assert!(!editor.completions(&test(" { kind: join, rows: { |")).contains(&"few".to_owned()));
+    assert_eq!(editor.completions(&test(" { kind: join, rows: { |")), ["left", "right"]);
+    assert_eq!(editor.completions(&test(" { stage: few, rows: { |")), ["faces"]);
+    assert_eq!(editor.completions(&test(" { stage: few, rows: [{ label: ang|")), ["anger"]);
+    assert_eq!(editor.completions(&test(" { stage: few, where: { label: { not: [sa|")), ["sad"]);
+    assert_eq!(editor.completions(&stage(" { kind: filter, config: { where: { label: [sa|")), ["sad"]);
+    assert_eq!(editor.completions(&stage(" { kind: join, inputs: { le|")), ["left"]);
+    assert_eq!(editor.completions(&stage(" { kind: export, config: { columns: [eval|")), ["eval_label"]);
+    assert_eq!(editor.completions(&stage(" { kind: select, config: { rename: { eval|")), ["eval_label"]);
+    assert_eq!(
+        editor.completions(&format!("{MENDED}  q:\n    extends: p\n    stages:\n      fe|\n")),
+        ["few"]
+    );
     assert!(editor.completions("version: 1\npipelines:\n  p: { extends: |").is_empty());
     assert!(editor.completions("version: 1 # |\n").is_empty());
     let found = editor.at("textDocument/completion", &stage(" { kind: sample, config: { cou|"));
@@ -298,6 +309,11 @@ fn words_are_explained_and_lead_to_where_they_come_from() {
     assert!(editor.hover(&column).starts_with("**domain**: utf8\n\n"), "{}", editor.hover(&column));
     let second = format!("{MENDED}  q: {{ extends: p|, stages: {{ few: null }} }}\n");
     assert_eq!(editor.definition(&second), own(5, 2, 3));
+    assert!(editor.hover(&second).contains("Stages: `faces`, `few`"), "{}", editor.hover(&second));
+    let changed = format!("{MENDED}  q: {{ extends: p, stages: {{ f|ew: null }} }}\n");
+    assert_eq!(editor.definition(&changed), own(8, 6, 9));
+    let used = editor.hover(&put("use: drawn", "use: dr|awn"));
+    assert!(used.starts_with("**drawn**: template of a stage of kind `sample`"), "{used}");
     assert_eq!(editor.leave(), 0);
 }
 

@@ -172,6 +172,8 @@ fn values(draft: &Draft<'_>, list: &mut List<'_>) {
     if here.iter().any(|field| field.said("x-column").is_some_and(|takes| takes == "value")) {
         columns(draft, list);
     }
+    let classes = draft.classes(path);
+    classes.iter().for_each(|class| list.add(What::Value, class, "class".into(), String::new()));
     here.into_iter().for_each(|field| choices(field, list));
 }
 
@@ -201,8 +203,8 @@ fn choices(field: Field<'_>, list: &mut List<'_>) {
 }
 
 fn columns(draft: &Draft<'_>, list: &mut List<'_>) {
-    for (name, kind) in draft.columns(&list.item.path) {
-        list.add(What::Column, &name, kind, String::new());
+    for column in draft.columns(&list.item.path) {
+        list.add(What::Column, &column.name, column.kind, String::new());
     }
 }
 
@@ -227,7 +229,18 @@ fn keys(draft: &Draft<'_>, list: &mut List<'_>) {
         }
     }
     match path.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["tests", test, "rows"] if !draft.is_own(test) => list.names(draft.tested(test), "stage"),
+        ["pipelines", pipeline, "stages"] => {
+            if let Some(base) = draft.said(&["pipelines", pipeline, "extends"]) {
+                list.names(draft.stages(base), "stage");
+            }
+        }
+        ["pipelines", _, "stages", _, "inputs"] => {
+            list.names(draft.kind(&path[..4]).map(|kind| draft.ports(&kind)).unwrap_or_default(), "port");
+        }
+        ["tests", test, "rows"] => match draft.value(&path[..2], "kind") {
+            Some(kind) => list.names(draft.ports(kind), "port"),
+            None => list.names(draft.given(test), "stage"),
+        },
         ["tests", test, "set"] => {
             let paths = draft.settable(test);
             paths.iter().for_each(|path| list.add(What::Name, path, String::new(), String::new()));

@@ -31,6 +31,10 @@ pub fn define(draft: &Draft<'_>, line: usize, column: usize) -> Option<Target> {
     if item.role == Role::Key {
         return match path[..] {
             ["pipelines", _, "matrix"] => found(draft, &["vars"], &item.text),
+            // A stage that changes one of the pipeline that this one extends.
+            ["pipelines", pipeline, "stages"] => {
+                stage(draft, draft.said(&["pipelines", pipeline, "extends"])?, &item.text)
+            }
             ["tests", test, "rows"] if !draft.is_own(test) => tested(draft, test, &item.text),
             ["tests", test, "set"] => match item.text.split('.').collect::<Vec<_>>()[..] {
                 ["vars", name, ..] => found(draft, &["vars"], name),
@@ -79,9 +83,7 @@ fn stage(draft: &Draft<'_>, pipeline: &str, name: &str) -> Option<Target> {
         if let Some(target) = found(draft, &["pipelines", &pipeline, "stages"], name) {
             return Some(target);
         }
-        let path = ["pipelines", &pipeline, "extends"];
-        let all = draft.files.iter().flat_map(|(_, items)| items);
-        let base = all.into_iter().find(|item| item.role != Role::Key && item.path == path)?.text.clone();
+        let base = draft.said(&["pipelines", &pipeline, "extends"])?.to_owned();
         seen.push(std::mem::replace(&mut pipeline, base));
     }
     None

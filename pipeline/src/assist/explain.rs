@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::place::{Field, fields, stage_depth};
-use super::{Draft, Language};
+use super::{Column, Draft, Language};
 use crate::plan::manual::manual;
 use crate::registry::Kind;
 use crate::spec::outline::{Cursor, Item, Role, cursor};
@@ -79,8 +79,28 @@ fn named(draft: &Draft<'_>, item: &Item) -> Option<String> {
         ["tests", test, "stage"] | ["tests", test, "rows"] if !draft.is_own(test) => {
             draft.tested_in(test).iter().find_map(|pipeline| stage(draft, pipeline, &item.text))
         }
+        ["default"] | ["pipelines", _, "extends"] | ["tests", _, "pipeline"] => pipeline(draft, &item.text),
+        ["pipelines"] => pipeline(draft, &item.text),
+        ["templates", _, "use"] | ["pipelines", _, "stages", _, "use"] => template(draft, &item.text),
         _ => column(draft, item),
     }
+}
+
+/// A pipeline: what its file says of it, and its stages.
+fn pipeline(draft: &Draft<'_>, name: &str) -> Option<String> {
+    let stages = draft.stages(name);
+    let known = draft.keys(&["pipelines"]).any(|(_, item)| item.text == name);
+    let said = draft.said(&["pipelines", name, "description"]).unwrap_or_default();
+    let stages: Vec<String> = stages.iter().map(|stage| format!("`{stage}`")).collect();
+    let text = format!("**{name}**: pipeline\n\n{said}\n\nStages: {}", stages.join(", "));
+    known.then(|| text.replace("\n\n\n\n", "\n\n"))
+}
+
+/// A template: its kind, and what the kind does.
+fn template(draft: &Draft<'_>, name: &str) -> Option<String> {
+    let kind = draft.kind(&["templates", name].map(str::to_owned))?;
+    let about = draft.language.registry.get(&kind)?.about();
+    Some(format!("**{name}**: template of a stage of kind `{kind}`\n\n{}", about.summary))
 }
 
 /// A stage: what it does, and what leaves it.
@@ -92,7 +112,8 @@ fn stage(draft: &Draft<'_>, pipeline: &str, name: &str) -> Option<String> {
         format!("**{name}**: stage of kind `{kind}` of pipeline `{pipeline}`\n\n{}", about.summary);
     let columns = draft.leaving(pipeline, name);
     if !columns.is_empty() {
-        let columns: Vec<String> = columns.iter().map(|(name, kind)| format!("`{name}` ({kind})")).collect();
+        let word = |Column { name, kind, .. }: &Column| format!("`{name}` ({kind})");
+        let columns: Vec<String> = columns.iter().map(word).collect();
         text += &format!("\n\nColumns that leave it: {}", columns.join(", "));
     }
     Some(text)
@@ -100,7 +121,8 @@ fn stage(draft: &Draft<'_>, pipeline: &str, name: &str) -> Option<String> {
 
 /// A column that can be named here: its type, and what the kind that adds it says of it.
 fn column(draft: &Draft<'_>, item: &Item) -> Option<String> {
-    let (name, kind) = draft.columns(&item.path).into_iter().find(|(name, _)| *name == item.text)?;
+    let columns = draft.columns(&item.path).into_iter();
+    let Column { name, kind, .. } = columns.into_iter().find(|column| column.name == item.text)?;
     let here = fields(draft, &item.path);
     let takes = |field: &Field<'_>| field.said("x-column").is_some();
     let in_test = item.path.first().is_some_and(|first| first == "tests");

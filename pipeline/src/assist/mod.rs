@@ -13,7 +13,7 @@ mod tested;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use arrow::datatypes::SchemaRef;
+use arrow::datatypes::{FieldRef, SchemaRef};
 use serde_json::Value as Json;
 
 pub use self::complete::{Suggestion, What, complete};
@@ -23,12 +23,19 @@ use crate::plan;
 use crate::registry::Registry;
 use crate::spec::Spec;
 use crate::spec::outline::{Item, Role, outline};
+use crate::trial;
 
 /// Most files that are looked at beside the one that is typed.
 const MOST: usize = 200;
 
-/// A column and its type, in words.
-type Column = (String, String);
+/// A column that can be named.
+struct Column {
+    name: String,
+    /// Its type, in words.
+    kind: String,
+    /// The names of its classes, which can stand for its values.
+    classes: Vec<String>,
+}
 
 /// What is known of the language, whatever the file.
 pub struct Language<'a> {
@@ -105,19 +112,29 @@ impl<'a> Draft<'a> {
         self.own().iter().find(is).map(|item| item.text.as_str()).filter(|text| !text.is_empty())
     }
 
+    /// The value at a path, over all files.
+    fn said(&self, path: &[&str]) -> Option<&str> {
+        let mut all = self.files.iter().flat_map(|(_, items)| items);
+        all.find(|item| item.role != Role::Key && item.path == path).map(|item| item.text.as_str())
+    }
+
     /// The kind of the stage at a path: as written, of its template, or as taken over.
     fn kind(&self, stage: &[String]) -> Option<String> {
         if let Some(kind) = self.value(stage, "kind") {
             return Some(kind.to_owned());
         }
         if let Some(template) = self.value(stage, "use") {
-            let path = ["templates", template, "kind"];
-            let all = self.files.iter().flat_map(|(_, items)| items);
-            return all.into_iter().find(|i| i.role != Role::Key && i.path == path).map(|i| i.text.clone());
+            return self.said(&["templates", template, "kind"]).map(str::to_owned);
         }
         let [_, pipeline, _, name] = stage else { return None };
         let stages = self.spec?.pipeline(pipeline)?.stages();
         Some(stages.iter().find(|known| known.name.text == *name)?.kind.as_ref()?.text.clone())
+    }
+
+    /// The ports of a kind that takes its inputs by name.
+    fn ports(&self, kind: &str) -> Vec<String> {
+        let kind = self.language.registry.get(kind);
+        kind.and_then(|kind| plan::schema::ports(kind.as_ref())).unwrap_or_default()
     }
 
     /// The stages of a pipeline in order: as written, then those taken over.
@@ -143,6 +160,20 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// The classes that can stand for the value at a path: of the column that the last name in it names.
+    fn classes(&self, path: &[String]) -> Vec<String> {
+        let number = |key: &String| key.parse::<usize>().is_ok();
+        let Some(at) = path.iter().rposition(|key| !number(key) && key != "not") else { return Vec::new() };
+        let (parent, name) = (&path[..at], &path[at]);
+        let in_test = path[0] == "tests";
+        let of_keys = |field: &place::Field<'_>| field.said("x-column").is_some_and(|takes| takes == "keys");
+        if !in_test && !place::fields(self, parent).iter().any(of_keys) {
+            return Vec::new();
+        }
+        let column = self.columns(parent).into_iter().find(|column| column.name == *name);
+        column.map(|column| column.classes).unwrap_or_default()
+    }
+
     fn arriving(&self, pipeline: &str, stage: &str) -> Vec<Column> {
         self.planned(|spec, base| plan::arriving(spec, pipeline, stage, self.language.registry, base))
     }
@@ -155,6 +186,11 @@ impl<'a> Draft<'a> {
         let base = self.files.first().map(|(file, _)| plan::folder(file));
         let schema = self.spec.zip(base).and_then(|(spec, base)| schema(spec, base));
         let fields = schema.iter().flat_map(|schema| schema.fields().iter());
-        fields.map(|field| (field.name().clone(), plan::type_words(field.data_type()))).collect()
+        let column = |field: &FieldRef| Column {
+            name: field.name().clone(),
+            kind: plan::type_words(field.data_type()),
+            classes: trial::classes(field),
+        };
+        fields.map(column).collect()
     }
 }

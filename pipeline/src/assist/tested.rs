@@ -21,6 +21,14 @@ impl Draft<'_> {
         self.tested_in(test).iter().flat_map(|pipeline| self.stages(pipeline)).collect()
     }
 
+    /// The stages whose rows a test can give: all but the one under test.
+    pub(super) fn given(&self, test: &str) -> Vec<String> {
+        let mut names = self.tested(test);
+        let own = self.value(&path(&["tests", test]), "stage");
+        names.retain(|name| Some(name.as_str()) != own);
+        names
+    }
+
     /// Whether a test brings a stage of its own along.
     pub(super) fn is_own(&self, test: &str) -> bool {
         self.value(&path(&["tests", test]), "kind").is_some()
@@ -71,8 +79,11 @@ impl Draft<'_> {
         let Some(kind) = kind else {
             return self.subject(test, |pipeline, stage| self.leaving(pipeline, stage));
         };
-        let added =
-            kind.about().columns.iter().map(|(name, kind, _)| ((*name).to_owned(), (*kind).to_owned()));
+        let added = kind.about().columns.iter().map(|(name, kind, _)| Column {
+            name: (*name).to_owned(),
+            kind: (*kind).to_owned(),
+            classes: Vec::new(),
+        });
         self.written(test).into_iter().chain(added).collect()
     }
 
@@ -91,8 +102,8 @@ impl Draft<'_> {
         for item in self.own().iter().filter(|item| item.role == Role::Key) {
             let of_row = matches!(&item.path[..], [tests, own, rows, .., at]
                 if tests == "tests" && own == test && rows == "rows" && at.parse::<usize>().is_ok());
-            if of_row && columns.iter().all(|(name, _)| *name != item.text) {
-                columns.push((item.text.clone(), String::new()));
+            if of_row && columns.iter().all(|column| column.name != item.text) {
+                columns.push(Column { name: item.text.clone(), kind: String::new(), classes: Vec::new() });
             }
         }
         columns

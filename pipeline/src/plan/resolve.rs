@@ -323,6 +323,10 @@ impl<'a> Planner<'a> {
         if problem.span.is_some() {
             return problem;
         }
+        let column = problem.missing_column().and_then(|column| spec.config.item(&problem.option, column));
+        if let Some(item) = column {
+            return item.placed(problem);
+        }
         match spec.config.place(&problem.option) {
             Some((span, Some(from))) => problem.at(span.clone()).note(from.clone()),
             Some((span, None)) => problem.at(span.clone()),

@@ -18,6 +18,12 @@ pub(super) const REFERENCE: &str = "#/$defs/reference";
 /// What a name may be made of.
 const NAME: &str = "^[^\\s!-,./:-@\\[-^`{-~]+$";
 
+/// What a length of time may look like: numbers with units.
+const DURATION: &str = r"^\s*([0-9]+\s*(nanos|nsec|ns|usec|us|µs|millis|msec|ms|seconds?|secs?|s|minutes?|mins?|m|hours?|hrs?|h|days?|d|weeks?|wks?|w|months?|M|years?|yrs?|y)\s*)+$";
+
+/// A length of time that is none.
+const NO_TIME: &str = r"^\s*(0+\s*[a-zA-Zµ]+\s*)+$";
+
 /// What a `when` of text may be: one truth, or two words with `==` or `!=` between them.
 const CONDITION: &str = r#"^\s*(not\s+)?(true|True|TRUE|false|False|FALSE|\$\{[^}]*\}|('[^']*'|"[^"]*"|(\$\{[^}]*\}|[^\s'"=!])+)\s*[=!]=\s*('[^']*'|"[^"]*"|(\$\{[^}]*\}|[^\s'"=!])+))\s*$"#;
 
@@ -112,7 +118,12 @@ fn file() -> Json {
 }
 
 fn plugin() -> Json {
-    let whole = |description: &str| json!({ "description": description, "anyOf": [{ "type": "integer", "minimum": 1 }, { "$ref": REFERENCE }] });
+    let whole = |description: &str, most: u64| {
+        json!({
+            "description": description,
+            "anyOf": [{ "type": "integer", "minimum": 1, "maximum": most }, { "$ref": REFERENCE }],
+        })
+    };
     json!({
         "type": "object",
         "properties": {
@@ -124,18 +135,18 @@ fn plugin() -> Json {
                 "items": { "type": "string", "minLength": 1 },
                 "examples": [["python", "-m", "mine"]],
             },
-            "workers": whole("Processes of a command that compute at the same time, at most 256; 1 where left out"),
+            "workers": whole("Processes of a command that compute at the same time, at most 256; 1 where left out", 256),
             "memory": {
                 "description": "Memory that its processes may take together, such as `4GB`; three quarters of the machine's where left out",
                 "anyOf": [{ "type": "integer", "minimum": 1 }, { "type": "string", "pattern": SIZE }, { "$ref": REFERENCE }],
             },
-            "processes": whole("Processes that a command may have at the same time; 256 where left out"),
+            "processes": whole("Processes that a command may have at the same time; 256 where left out", 1 << 20),
             "folders": {
                 "type": "object",
                 "description": "Folders that a WebAssembly plugin may read, under the names that it sees",
                 "additionalProperties": { "type": "string", "minLength": 1 },
             },
-            "fuel": whole("Instructions that a call of a WebAssembly plugin may take"),
+            "fuel": whole("Instructions that a call of a WebAssembly plugin may take", u64::MAX),
         },
         "oneOf": [{ "required": ["path"] }, { "required": ["command"] }],
         "additionalProperties": false,
@@ -252,6 +263,9 @@ fn fields(kinds: &[&dyn Kind]) -> Json {
     if let Some(fields) = fields.pointer_mut("/properties/retry_wait").and_then(Json::as_object_mut) {
         fields.insert("default".into(), "1s".into());
     }
+    if let Some(fields) = fields.pointer_mut("/properties/time_limit").and_then(Json::as_object_mut) {
+        fields.insert("not".into(), json!({ "type": "string", "pattern": NO_TIME }));
+    }
     if !kinds.is_empty() {
         fields["allOf"] = kinds.iter().map(|kind| kind_rule(*kind)).collect();
     }
@@ -261,14 +275,15 @@ fn fields(kinds: &[&dyn Kind]) -> Json {
 fn duration(description: &str, example: &str) -> Json {
     json!({
         "description": description,
-        "anyOf": [{ "type": "string", "pattern": "^\\s*[0-9].*[a-z]\\s*$" }, { "$ref": REFERENCE }],
+        "anyOf": [{ "type": "string", "pattern": DURATION }, { "$ref": REFERENCE }],
         "examples": [example],
     })
 }
 
 /// A stage that says all of it, or takes the rest from a template.
 fn stage(kinds: &[&dyn Kind]) -> Json {
-    let complete: Vec<Json> = kinds.iter().filter_map(|kind| required_rule(*kind)).collect();
+    let complete = kinds.iter().flat_map(|kind| required_rule(*kind).into_iter().chain(ports_rule(*kind)));
+    let complete: Vec<Json> = complete.collect();
     let mut alone = json!({ "required": ["kind"] });
     if !complete.is_empty() {
         alone["allOf"] = complete.into();
@@ -293,8 +308,11 @@ pub(super) fn of_kind(kind: &str, then: Json) -> Json {
 fn kind_rule(kind: &dyn Kind) -> Json {
     let about = kind.about();
     let mut then = kind_config(kind);
-    then["properties"]["inputs"] = match about.shape {
-        crate::stage::Shape::Source => json!({ "maxItems": 0, "type": ["array", "null"] }),
+    then["properties"]["inputs"] = match (about.shape, ports(kind)) {
+        (crate::stage::Shape::Source, _) => json!({ "maxItems": 0, "type": ["array", "null"] }),
+        (_, Some(ports)) => {
+            json!({ "type": "object", "required": ports, "propertyNames": { "enum": ports } })
+        }
         _ => json!({ "minItems": 1, "minProperties": 1 }),
     };
     of_kind(about.kind, then)
@@ -313,13 +331,30 @@ pub(super) fn required_rule(kind: &dyn Kind) -> Option<Json> {
         (required, _) => json!({ "type": "object", "required": required.map_or(&[][..], |all| all) }),
     };
     if let Some(names) = listed(ONE_OF) {
-        config["anyOf"] = names.iter().map(|name| json!({ "required": [name] })).collect();
+        let given =
+            |name: &str| json!({ "required": [name], "properties": { name: { "not": { "type": "null" } } } });
+        config["anyOf"] = names.iter().filter_map(Json::as_str).map(given).collect();
     }
     Some(of_kind(kind.about().kind, json!({ "properties": { "config": config }, "required": ["config"] })))
 }
 
+/// That a stage of that kind must name its inputs; `None` where it need not.
+fn ports_rule(kind: &dyn Kind) -> Option<Json> {
+    ports(kind).map(|_| of_kind(kind.about().kind, json!({ "required": ["inputs"] })))
+}
+
+/// The ports of a kind that takes rows by name alone.
+pub(crate) fn ports(kind: &dyn Kind) -> Option<Vec<String>> {
+    let schema = kind.schema();
+    let names = schema.get(PORTS)?.as_array()?.iter();
+    Some(names.filter_map(Json::as_str).map(str::to_owned).collect())
+}
+
 /// Where the schema of a kind's options lists those of which one must be written, and no other.
 const ONE_OF: &str = "x-one-of";
+
+/// Where it lists the ports of a kind that takes its inputs by name alone.
+const PORTS: &str = "x-ports";
 
 fn def_name(kind: &str) -> String {
     format!("kind-{kind}")
@@ -337,6 +372,7 @@ fn options(kind: &dyn Kind) -> Json {
         map.insert("description".into(), about.summary.into());
         // What must be written may come from a template: see `required_rule`.
         map.remove("required");
+        map.remove(PORTS);
         if let Some(Json::Array(names)) = map.remove(ONE_OF) {
             let given: JsonMap<String, Json> = names
                 .iter()

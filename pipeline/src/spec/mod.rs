@@ -29,6 +29,7 @@ use std::path::{Path, PathBuf};
 pub use node::{Entry, Node, Value};
 pub use plugins::{Origin, PluginSpec};
 pub use test::TestSpec;
+pub use words::suggest;
 
 use crate::error::{Note, Problem, Span};
 use crate::plan::OnError;

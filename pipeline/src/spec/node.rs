@@ -66,11 +66,7 @@ impl Node {
 
     /// A problem with this value: at its place, with the place that it comes from.
     pub(crate) fn problem(&self, message: impl Into<String>) -> Problem {
-        let problem = Problem::new(message).at(self.span.clone());
-        match &self.from {
-            Some(from) => problem.note(from.as_ref().clone()),
-            None => problem,
-        }
+        self.placed(Problem::new(message))
     }
 
     /// Notes where the whole tree comes from; what is noted already stays.
@@ -188,6 +184,24 @@ impl Node {
                 Value::Map(entries) => entries.iter().any(|entry| entry.value.any_failed()),
                 _ => false,
             }
+    }
+
+    /// The item of the list at a path that is that text.
+    pub(crate) fn item(&self, path: &[String], text: &str) -> Option<&Node> {
+        let list = path.iter().try_fold(self, |node, key| node.get(key))?;
+        match &list.value {
+            Value::Seq(items) => items.iter().find(|item| item.as_str() == Some(text)),
+            _ => None,
+        }
+    }
+
+    /// A problem at the place of this value, with the place that it comes from.
+    pub(crate) fn placed(&self, problem: Problem) -> Problem {
+        let problem = problem.at(self.span.clone());
+        match &self.from {
+            Some(from) => problem.note(from.as_ref().clone()),
+            None => problem,
+        }
     }
 
     /// Where the value at a path of keys and indices stands, and comes from: the deepest key on the way that exists.

@@ -85,11 +85,7 @@ pub(super) fn template(template: &mut Entry, problems: &mut Vec<Problem>) {
     let whose = format!("template `{}`", reader.key(template, "template").text);
     if !matches!(template.value.value, Value::Map(_)) {
         let node = &template.value;
-        reader.report(
-            &node.span,
-            format!("{whose} must be a map with `kind`, not {node}"),
-            "write `kind:` in it",
-        );
+        reader.wrong(node, format!("{whose} must be a map with `kind`, not {node}"), "write `kind:` in it");
         template.value = Node { failed: true, ..Node::empty(template.span.clone()) };
         return;
     }
@@ -151,6 +147,11 @@ impl Reader<'_> {
         self.problems.push(Problem::new(message).at(span.clone()).hint(hint));
     }
 
+    /// Reports what is wrong with a value, with the place that it comes from.
+    pub(super) fn wrong(&mut self, node: &Node, message: impl Into<String>, hint: impl Into<String>) {
+        self.problems.push(node.problem(message).hint(hint));
+    }
+
     /// Reports fields that are not known; whether the missing ones may hide among them.
     pub(super) fn fields(&mut self, map: &Node, whose: &str, known: &[&str], later: &[&str]) -> bool {
         let mut misspelt = false;
@@ -187,11 +188,9 @@ impl Reader<'_> {
             }
             Some(node) if node.value == Value::Int(1) => {}
             Some(node) if matches!(node.value, Value::Int(_)) => {
-                self.report(&node.span, format!("version {node} of the file format is not known"), hint);
+                self.wrong(node, format!("version {node} of the file format is not known"), hint);
             }
-            Some(node) => {
-                self.report(&node.span, format!("`version` must be the number `1`, not {node}"), hint)
-            }
+            Some(node) => self.wrong(node, format!("`version` must be the number `1`, not {node}"), hint),
         }
     }
 
@@ -204,7 +203,7 @@ impl Reader<'_> {
             _ => node.bytes(),
         };
         if size.is_none() && !node.failed {
-            self.report(&node.span, format!("`max_size` must be a size, not {node}"), units::SIZES);
+            self.wrong(node, format!("`max_size` must be a size, not {node}"), units::SIZES);
         }
         size.filter(|_| !node.failed)
     }
@@ -217,7 +216,7 @@ impl Reader<'_> {
             Value::Null => {}
             _ => {
                 let message = format!("`{key}` must be a map, not {}", entry.value);
-                self.report(&entry.value.span, message, format!("write `{key}: {{name: value}}`"));
+                self.wrong(&entry.value, message, format!("write `{key}: {{name: value}}`"));
             }
         }
         Some(Node::empty(entry.span.clone()))
@@ -230,8 +229,7 @@ impl Reader<'_> {
                 Some(Name { text: text.clone(), span: node.span.clone() })
             }
             _ => {
-                self.problems
-                    .push(Problem::new(format!("{what} must be a name, not {node}")).at(node.span.clone()));
+                self.problems.push(node.problem(format!("{what} must be a name, not {node}")));
                 None
             }
         }
@@ -270,11 +268,7 @@ impl Reader<'_> {
                 Vec::new()
             }
             _ => {
-                self.report(
-                    &entry.value.span,
-                    format!("`pipelines` must be a map, not {}", entry.value),
-                    hint,
-                );
+                self.wrong(&entry.value, format!("`pipelines` must be a map, not {}", entry.value), hint);
                 Vec::new()
             }
         }
@@ -312,7 +306,7 @@ impl Reader<'_> {
         let node = &entry.value;
         let hint = "write `stages: {name: {kind: ...}}` in it";
         let Value::Map(_) = node.value else {
-            self.report(&node.span, format!("{whose} must be a map with `stages`, not {node}"), hint);
+            self.wrong(node, format!("{whose} must be a map with `stages`, not {node}"), hint);
             return None;
         };
         let misspelt = self.fields(node, &whose, PIPELINE, &[]);
@@ -327,11 +321,7 @@ impl Reader<'_> {
                 Value::Map(_) | Value::Null => {
                     self.report(&field.span, format!("{whose} has no stages"), hint)
                 }
-                _ => self.report(
-                    &field.value.span,
-                    format!("`stages` must be a map, not {}", field.value),
-                    hint,
-                ),
+                _ => self.wrong(&field.value, format!("`stages` must be a map, not {}", field.value), hint),
             },
         }
         let description = node.get("description").and_then(|node| self.description(node));
@@ -345,11 +335,7 @@ impl Reader<'_> {
             Value::Str(text) => Some(text.clone()),
             Value::Null => None,
             _ => {
-                self.report(
-                    &node.span,
-                    format!("`description` must be text, not {node}"),
-                    "put it in quotes",
-                );
+                self.wrong(node, format!("`description` must be text, not {node}"), "put it in quotes");
                 None
             }
         }
@@ -366,7 +352,7 @@ impl Reader<'_> {
         if map {
             misspelt = self.fields(node, &whose, STAGE, STAGE_LATER);
         } else {
-            self.report(&node.span, format!("{whose} must be a map with `kind`, not {node}"), hint);
+            self.wrong(node, format!("{whose} must be a map with `kind`, not {node}"), hint);
         }
         let kind = match node.get("kind") {
             Some(kind) => self.name(kind, "`kind`"),
@@ -430,7 +416,7 @@ impl Reader<'_> {
                 _ => {
                     let message = format!("`on_error` must be `quarantine` or `fail`, not {node}");
                     let hint = suggest(node.as_str().unwrap_or_default(), "values", ["quarantine", "fail"]);
-                    self.report(&node.span, message, hint);
+                    self.wrong(node, message, hint);
                     false
                 }
             },
@@ -454,7 +440,7 @@ impl Reader<'_> {
             Some(share) if (0.0..=1.0).contains(&share) => share,
             _ => {
                 let message = format!("`quarantine_threshold` must be a number from 0 to 1, not {node}");
-                self.report(&node.span, message, "it is a share of the rows: 5% is `0.05`");
+                self.wrong(node, message, "it is a share of the rows: 5% is `0.05`");
                 THRESHOLD
             }
         }

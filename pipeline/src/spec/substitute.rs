@@ -180,6 +180,8 @@ impl Scope<'_> {
             None => (inner, None),
         };
         let set = if name.is_empty() || name.contains(['=', '\0']) { None } else { (self.env)(name) };
+        // As in a shell, a variable that is set to nothing has the default too.
+        let set = set.filter(|text| default.is_none() || !text.is_empty());
         let env = set.is_some();
         let Some(text) = set.or_else(|| default.map(str::to_owned)) else {
             let problem = Problem::new(format!("the environment variable `{name}` is not set"));

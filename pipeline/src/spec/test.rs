@@ -27,6 +27,8 @@ pub struct TestSpec {
     pub wanted: Wanted,
     /// The file with what the test changes in it; `None` where it changes nothing.
     pub within: Option<Arc<Spec>>,
+    /// What the reading of the file found wrong with it.
+    pub problems: Vec<Problem>,
     /// Whether a problem was reported that makes planning it pointless.
     pub broken: bool,
 }
@@ -118,7 +120,9 @@ pub(super) fn changed(spec: &mut Spec, size: usize, again: Again<'_>, problems: 
         let Some(rest) = left.checked_sub(size) else {
             let problem = Problem::new("too many tests `set` something in a file of this size")
                 .at(test.name.span.clone());
-            problems.push(problem.hint("spread them over several files"));
+            let problem = problem.hint("spread them over several files");
+            problems.push(problem.clone());
+            test.problems.push(problem);
             test.broken = true;
             continue;
         };
@@ -129,11 +133,14 @@ pub(super) fn changed(spec: &mut Spec, size: usize, again: Again<'_>, problems: 
         let fresh = more.into_iter().filter(|problem| !problems.iter().any(|known| same(known, problem)));
         let fresh: Vec<Problem> = fresh.map(|problem| placed(problem, test, &arguments)).collect();
         test.broken |= !fresh.is_empty();
-        problems.extend(fresh);
+        problems.extend(fresh.iter().cloned());
+        test.problems.extend(fresh);
         let Some(mut found) = found else { continue };
         let own = std::mem::take(&mut found.tests).into_iter().find(|own| own.name == test.name);
         if let Some(own) = own {
-            *test = TestSpec { broken: test.broken || own.broken, within: Some(Arc::new(found)), ..own };
+            let broken = test.broken || own.broken;
+            let problems = std::mem::take(&mut test.problems);
+            *test = TestSpec { broken, problems, within: Some(Arc::new(found)), ..own };
         }
     }
 }

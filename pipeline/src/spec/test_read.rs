@@ -39,8 +39,8 @@ pub(super) fn read(root: &Node, reader: &mut Reader<'_>) -> Vec<TestSpec> {
         Value::Null => Vec::new(),
         _ => {
             let message = format!("`tests` must be a map, not {}", entry.value);
-            reader.report(
-                &entry.value.span,
+            reader.wrong(
+                &entry.value,
                 message,
                 "write `tests: {name: {stage: ..., rows: [...], expect: [...]}}`",
             );
@@ -55,7 +55,8 @@ struct Read<'a, 'b> {
 
 impl Read<'_, '_> {
     fn test(&mut self, entry: &Entry) -> TestSpec {
-        let before = self.reader.problems.len();
+        let first = self.reader.problems.len();
+        let mut before = first;
         let name = Name { text: entry.key.clone(), span: entry.span.clone() };
         let node = &entry.value;
         let whose = format!("test `{}`", name.text);
@@ -63,12 +64,13 @@ impl Read<'_, '_> {
         match node.value {
             Value::Map(_) => {
                 let misspelt = self.fields(node, &whose, TEST);
+                before = self.reader.problems.len();
                 subject = self.subject(node, entry, &whose, misspelt);
                 self.expecting(node, entry, &whose, misspelt);
             }
             _ => {
                 let message = format!("{whose} must be a map with `stage` or `kind`, not {node}");
-                self.reader.report(&node.span, message, "write `stage:`, `rows:` and `expect:` in it");
+                self.reader.wrong(node, message, "write `stage:`, `rows:` and `expect:` in it");
             }
         }
         let set = self.reader.map_field(node, "set");
@@ -82,6 +84,7 @@ impl Read<'_, '_> {
             name,
             within: None,
             broken: self.reader.problems.len() > before || node.any_failed(),
+            problems: self.reader.problems[first..].to_vec(),
         }
     }
 
@@ -183,11 +186,7 @@ impl Read<'_, '_> {
         let Value::Seq(items) = &node.value else {
             if !node.failed {
                 let message = format!("`{key}` must be a list of rows, not {node}");
-                self.reader.report(
-                    &node.span,
-                    message,
-                    format!("write `{key}: [{{id: a, column: value}}, ...]`"),
-                );
+                self.reader.wrong(node, message, format!("write `{key}: [{{id: a, column: value}}, ...]`"));
             }
             return Vec::new();
         };
@@ -208,7 +207,7 @@ impl Read<'_, '_> {
         let Value::Map(entries) = &node.value else {
             if !node.failed {
                 let message = format!("a row must be a map of columns, not {node}");
-                self.reader.report(&node.span, message, "write `{id: a, column: value}`");
+                self.reader.wrong(node, message, "write `{id: a, column: value}`");
             }
             return None;
         };
@@ -218,11 +217,11 @@ impl Read<'_, '_> {
                 Value::Str(text) if !text.is_empty() => text.clone(),
                 _ if id.failed => return None,
                 Value::Str(_) => {
-                    self.reader.report(&id.span, "`id` is empty", "name the row, or leave its `id` out");
+                    self.reader.wrong(id, "`id` is empty", "name the row, or leave its `id` out");
                     return None;
                 }
                 _ => {
-                    self.reader.report(&id.span, format!("`id` must be text, not {id}"), "put it in quotes");
+                    self.reader.wrong(id, format!("`id` must be text, not {id}"), "put it in quotes");
                     return None;
                 }
             },
@@ -279,8 +278,8 @@ impl Read<'_, '_> {
             Value::Float(number) if !number.is_nan() => Some(number),
             _ if node.failed => None,
             _ => {
-                self.reader.report(
-                    &node.span,
+                self.reader.wrong(
+                    node,
                     format!("`{key}` must be a number, not {node}"),
                     format!("write `{key}: 0`"),
                 );
@@ -293,7 +292,7 @@ impl Read<'_, '_> {
         let number = self.number(node, "tolerance")?;
         if number < 0.0 || number.is_infinite() {
             let message = format!("`tolerance` must not be less than 0, nor without end, and is {node}");
-            self.reader.report(&node.span, message, "write for example `tolerance: 1e-3`");
+            self.reader.wrong(node, message, "write for example `tolerance: 1e-3`");
         }
         Some(number)
     }
@@ -304,7 +303,7 @@ impl Read<'_, '_> {
             _ if node.failed => None,
             _ => {
                 let message = format!("`count` must be a number of rows, not {node}");
-                self.reader.report(&node.span, message, "write a whole number, at least 0");
+                self.reader.wrong(node, message, "write a whole number, at least 0");
                 None
             }
         }
@@ -313,8 +312,8 @@ impl Read<'_, '_> {
     fn names(&mut self, node: &Node) -> Vec<Name> {
         let Value::Seq(items) = &node.value else {
             if !node.failed {
-                self.reader.report(
-                    &node.span,
+                self.reader.wrong(
+                    node,
                     format!("`columns` must be a list, not {node}"),
                     "write `columns: [caption, label]`",
                 );
@@ -348,11 +347,7 @@ impl Read<'_, '_> {
                 Some(Name { text: text.clone(), span: node.span.clone() })
             }
             _ => {
-                self.reader.report(
-                    &node.span,
-                    format!("`{key}` must be {what}, not {node}"),
-                    "write it as text",
-                );
+                self.reader.wrong(node, format!("`{key}` must be {what}, not {node}"), "write it as text");
                 None
             }
         }

@@ -68,6 +68,6 @@ fn duration(node: &Node, key: &str, such: &str, problems: &mut Vec<Problem>) -> 
 
 fn report(problems: &mut Vec<Problem>, node: &Node, must: &str, hint: &str) {
     if !node.failed {
-        problems.push(Problem::new(format!("{must}, not {node}")).at(node.span.clone()).hint(hint));
+        problems.push(node.problem(format!("{must}, not {node}")).hint(hint));
     }
 }

@@ -33,6 +33,10 @@ pub(super) fn decide(
 
 fn truth(node: &Node, value: &mut dyn FnMut(&Node, &str) -> Result<Node, Problem>) -> Result<bool, Problem> {
     let refuse = |what: String| node.problem(what).hint(HINT);
+    let of = |found: &Node, problem: Problem| match &found.from {
+        Some(from) => problem.note(from.as_ref().clone()),
+        None => problem,
+    };
     let text = match &node.value {
         Value::Bool(truth) => return Ok(*truth),
         Value::Str(text) => text.trim(),
@@ -52,7 +56,7 @@ fn truth(node: &Node, value: &mut dyn FnMut(&Node, &str) -> Result<Node, Problem
                 _ => {
                     let problem = refuse(format!("`{one}` is neither `true` nor `false`"));
                     return Err(match one.contains("${") {
-                        true => refuse(format!("`{one}` is {found}, neither `true` nor `false`"))
+                        true => of(&found, refuse(format!("`{one}` is {found}, neither `true` nor `false`")))
                             .hint(format!("compare it: `{one} == value`")),
                         false => problem,
                     });

@@ -22,11 +22,7 @@ pub(crate) fn nearest<'a>(written: &str, names: impl IntoIterator<Item = &'a str
 }
 
 /// "did you mean `x`?" or else what there is: "options of kind `x`: `a`, `b`".
-pub(crate) fn suggest<'a>(
-    written: &str,
-    what: &str,
-    names: impl IntoIterator<Item = &'a str> + Clone,
-) -> String {
+pub fn suggest<'a>(written: &str, what: &str, names: impl IntoIterator<Item = &'a str> + Clone) -> String {
     match nearest(written, names.clone()) {
         Some(name) => format!("did you mean `{name}`?"),
         None => format!("{what}: {}", list(names)),

@@ -11,6 +11,8 @@ use crate::error::{Problem, Span};
 
 /// Deepest nesting, anchors written out.
 pub(crate) const DEEPEST: usize = 100;
+/// What `!!` stands for.
+const YAML: &str = "tag:yaml.org,2002:";
 /// Most values that anchors or variables may multiply a file by.
 pub(crate) const COPIES: usize = 200_000;
 
@@ -150,9 +152,10 @@ impl<'a> Builder<'a> {
 
     fn known_tag(&mut self, tag: Option<&Tag>, mark: &Marker) {
         let Some(tag) = tag else { return };
-        if tag.handle() != "tag:yaml.org,2002:" {
-            let problem =
-                Problem::new(format!("the tag `{}{}` is not known here", tag.handle(), tag.suffix()));
+        let known = ["str", "int", "float", "bool", "null", "seq", "map"];
+        if tag.handle() != YAML || !known.contains(&tag.suffix()) {
+            let handle = if tag.handle() == YAML { "!!" } else { tag.handle() };
+            let problem = Problem::new(format!("the tag `{handle}{}` is not known here", tag.suffix()));
             self.problems
                 .push(problem.at(self.span(mark)).hint("remove it: types come from the stage's options"));
         }
@@ -271,7 +274,6 @@ fn too_deep(span: Span) -> Problem {
         .hint(format!("at most {DEEPEST} levels, anchors written out"))
 }
 
-/// The parser's refusal in plain words.
 /// The first `${...}` of a line that no quotes are around, and the characters before it.
 fn bare_reference(line: &str) -> Option<(usize, &str)> {
     let mut quote = None;
@@ -289,18 +291,24 @@ fn bare_reference(line: &str) -> Option<(usize, &str)> {
     None
 }
 
+/// The tab that indents a line, or the one below it: the parser stops at the end of the value before.
+fn tab_indent(text: &str, line: usize) -> Option<(usize, usize)> {
+    let near = text.lines().enumerate().skip(line - 1).take(2);
+    near.map(|(at, line)| (at + 1, &line[..line.len() - line.trim_start().len()]))
+        .find_map(|(line, indent)| indent.find('\t').map(|tab| (line, tab + 1)))
+}
+
+/// The parser's refusal in plain words.
 fn syntax(error: &ScanError, text: &str, file: &str) -> Problem {
     use ErrorKind as K;
     let mark = error.marker();
     let mut span = Span { file: file.to_owned(), line: mark.line().max(1), column: mark.col() + 1 };
-    let line = text.lines().nth(span.line - 1).unwrap_or_default();
-    let indent = &line[..line.len() - line.trim_start().len()];
-    if let Some(tab) = indent.find('\t') {
-        span.column = tab + 1;
+    if let Some((line, column)) = tab_indent(text, span.line) {
         return Problem::new("a tab is used for indentation")
-            .at(span)
+            .at(Span { line, column, ..span })
             .hint("YAML indents with spaces: replace each tab by two");
     }
+    let line = text.lines().nth(span.line - 1).unwrap_or_default();
     if matches!(
         error.kind(),
         K::MappingValueNotAllowed | K::InvalidColonPlacement | K::ExpectedFlowSequenceSeparator

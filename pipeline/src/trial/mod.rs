@@ -21,6 +21,7 @@ use serde::Serialize;
 
 use self::part::Part;
 pub(crate) use self::types::PLAIN;
+pub(crate) use self::values::classes;
 use self::wanted::Typed;
 use crate::error::{Error, Problem, Span};
 use crate::registry::Registry;
@@ -117,7 +118,9 @@ pub fn all(
     base: &Path,
 ) -> Result<Vec<Trial>, Vec<Problem>> {
     let (registry, mut problems) = registry.with_plugins(spec, base);
-    problems.extend(read);
+    let other = |test: &&TestSpec| !tests.iter().any(|chosen| chosen.name == test.name);
+    let of_others: Vec<&Problem> = spec.tests.iter().filter(other).flat_map(|test| &test.problems).collect();
+    problems.extend(read.into_iter().filter(|problem| !of_others.contains(&problem)));
     let (mut trials, mut complete) = (Vec::new(), problems.is_empty());
     for test in tests {
         match Trial::new(spec, test, &registry, base) {

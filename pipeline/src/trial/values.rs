@@ -39,13 +39,18 @@ pub(super) struct Reading<'a> {
 /// Metadata of a column of classes: a JSON list of their names.
 const CLASSES: &str = "classes";
 
+/// The names of the classes of a column, by index; none where it has no classes.
+pub(crate) fn classes(field: &Field) -> Vec<String> {
+    let names = field.metadata().get(CLASSES).and_then(|names| serde_json::from_str(names).ok());
+    names.unwrap_or_default()
+}
+
 /// Stands for the numbers of a tensor that is null.
 const ZERO: Value = Value::Int(0);
 
 impl<'a> Reading<'a> {
     pub(super) fn new(field: &'a Field, base: &'a Path, hint: &'a str) -> Self {
-        let names = field.metadata().get(CLASSES).and_then(|names| serde_json::from_str(names).ok());
-        Reading { column: field.name(), base, hint, classes: names.unwrap_or_default(), problems: Vec::new() }
+        Reading { column: field.name(), base, hint, classes: classes(field), problems: Vec::new() }
     }
 
     /// The cells as an array of that type.

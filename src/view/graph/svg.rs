@@ -27,22 +27,43 @@ const LONGEST: usize = 24;
 const LETTER: f64 = 8.3;
 const SMALL: f64 = 6.4;
 
+/// Sizes and fonts.
 const STYLE: &str = "
-  svg { --page: #ffffff; --ink: #1c2430; --soft: #5d6978; --box: #f7f9fb; --rim: #9aa7b6; --line: #8793a2;
-    --source: #2f6fb5; --map: #54606e; --subset: #8a5bb0; --table: #b0632b; --done: #2f9e5b; --rest: #e3e8ee; }
-  @media (prefers-color-scheme: dark) { svg { --page: #12161c; --ink: #e8edf3; --soft: #9aa6b4; --box: #1c232c;
-    --rim: #556270; --line: #74818f; --source: #6aa9ec; --map: #93a1b0; --subset: #bf93e3; --table: #e39a63;
-    --done: #46c07a; --rest: #343e4a; } }
-  text { font-family: system-ui, -apple-system, \"Segoe UI\", Roboto, \"Noto Sans\", \"DejaVu Sans\", Arial, sans-serif; fill: var(--ink); }
-  .page { fill: var(--page); } .title { font-size: 19px; font-weight: 600; } .name { font-size: 14px; font-weight: 600; }
-  .small { font-size: 11.5px; fill: var(--soft); } .right { text-anchor: end; } .middle { text-anchor: middle; }
-  .shape { fill: var(--box); stroke-width: 1.5; } .inner { fill: none; stroke-width: 1.5; }
-  .source { stroke: var(--source); } .map { stroke: var(--map); } .subset { stroke: var(--subset); } .table { stroke: var(--table); }
-  .rest { fill: var(--rest); } .done { fill: var(--done); }
-  .edge { fill: none; stroke: var(--line); stroke-width: 1.6; } .artifact { stroke: var(--table); stroke-dasharray: 5 4; }
-  .tip { fill: var(--line); } .halo { paint-order: stroke; stroke: var(--page); stroke-width: 5px; stroke-linejoin: round; }
-  .stage:hover .shape { stroke-width: 2.5; }
+  text { font-family: system-ui, -apple-system, \"Segoe UI\", Roboto, \"Noto Sans\", \"DejaVu Sans\", Arial, sans-serif; }
+  .title { font-size: 19px; font-weight: 600; } .name { font-size: 14px; font-weight: 600; } .small { font-size: 11.5px; }
+  .right { text-anchor: end; } .middle { text-anchor: middle; } .shape, .inner { stroke-width: 1.5; }
+  .edge { fill: none; stroke-width: 1.6; } .artifact { stroke-dasharray: 5 4; } .inner { fill: none; }
+  .halo { paint-order: stroke; stroke-width: 5px; stroke-linejoin: round; } .stage:hover .shape { stroke-width: 2.5; }
 ";
+
+/// What has which colour: a selector, a property and the colours on light and on dark pages. Written out, not by variables
+/// of CSS, which other programs than browsers do not know.
+const COLOURS: &[(&str, &str, &str, &str)] = &[
+    ("text", "fill", "#1c2430", "#e8edf3"),
+    (".small", "fill", "#5d6978", "#9aa6b4"),
+    (".page", "fill", "#ffffff", "#12161c"),
+    (".shape", "fill", "#f7f9fb", "#1c232c"),
+    (".source", "stroke", "#2f6fb5", "#6aa9ec"),
+    (".map", "stroke", "#54606e", "#93a1b0"),
+    (".subset", "stroke", "#8a5bb0", "#bf93e3"),
+    (".table", "stroke", "#b0632b", "#e39a63"),
+    (".rest", "fill", "#e3e8ee", "#343e4a"),
+    (".done", "fill", "#2f9e5b", "#46c07a"),
+    (".edge", "stroke", "#8793a2", "#74818f"),
+    (".tip", "fill", "#8793a2", "#74818f"),
+    (".artifact", "stroke", "#b0632b", "#e39a63"),
+    (".halo", "stroke", "#ffffff", "#12161c"),
+];
+
+fn style() -> String {
+    let rules = |dark: bool| {
+        let rule = |&(what, property, light, night): &(&str, &str, &str, &str)| {
+            format!("  {what} {{ {property}: {}; }}\n", if dark { night } else { light })
+        };
+        COLOURS.iter().map(rule).collect::<String>()
+    };
+    format!("{STYLE}{}  @media (prefers-color-scheme: dark) {{\n{}  }}\n", rules(false), rules(true))
+}
 
 /// The graph as an SVG file.
 pub fn svg(graph: &Graph) -> String {
@@ -56,7 +77,7 @@ pub fn svg(graph: &Graph) -> String {
     let mut out = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{height}\" viewBox=\"0 0 {width} {height}\" role=\"img\">\n"
     );
-    let _ = writeln!(out, "<title>{}</title>\n<style>{STYLE}</style>", escaped(&graph.name));
+    let _ = writeln!(out, "<title>{}</title>\n<style>{}</style>", escaped(&graph.name), style());
     let _ = writeln!(out, "<rect class=\"page\" width=\"{width}\" height=\"{height}\"/>");
     title(&mut out, graph);
     graph.edges.iter().enumerate().for_each(|(at, edge)| picture.edge(&mut out, at, edge));

@@ -33,13 +33,14 @@ const BATCH: usize = 256;
 #[serde(deny_unknown_fields)]
 pub struct ExportOptions {
     /// The file or folder to write, from the folder of the pipeline file. What it wrote before is replaced
-    #[schemars(extend("x-identity" = false))]
+    #[schemars(extend("x-identity" = false, "minLength" = 1))]
     pub path: PathBuf,
     /// The format; left out: by the ending of `path`, and without one a `datasets` folder
     #[serde(default)]
     pub format: Option<Format>,
     /// Columns to write after `id`; left out: all that arrive, `image` in a `datasets` folder alone, `eval_label` never
     #[serde(default)]
+    #[schemars(extend("x-column" = "value"))]
     pub columns: Option<Vec<String>>,
     /// Rows in one file of a `datasets` folder; left out: as many as make half a gigabyte
     #[serde(default)]

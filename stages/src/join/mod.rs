@@ -20,6 +20,7 @@ use crate::sample::single;
 /// Options of `join`.
 #[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("x-ports" = ["left", "right"]))]
 pub struct JoinOptions {
     /// Columns whose values must be equal; an empty cell equals nothing
     #[schemars(length(min = 1))]
@@ -112,8 +113,13 @@ fn ports(inputs: &Inputs) -> Result<(&Port, &Port), Problem> {
     let port = |name: &str| inputs.ports.iter().find(|port| port.name == name);
     match (port("left"), port("right"), inputs.ports.len()) {
         (Some(left), Some(right), 2) => Ok((left, right)),
-        _ => Err(Problem::new(format!("`{}` needs the two ports `left` and `right`", inputs.stage))
-            .hint("write `inputs: {left: a, right: b}`")),
+        _ => {
+            let unknown = inputs.ports.iter().find(|port| !["left", "right"].contains(&port.name.as_str()));
+            let but = unknown.map_or_else(String::new, |port| format!(", not `{}`", port.name));
+            let problem =
+                Problem::new(format!("`{}` needs the two ports `left` and `right`{but}", inputs.stage));
+            Err(problem.hint("write `inputs: {left: a, right: b}`"))
+        }
     }
 }
 

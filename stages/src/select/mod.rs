@@ -9,10 +9,15 @@ use affectflow_pipeline::{About, Planned, Problem, Retry, Shape, Stage, StageRes
 use arrow::array::RecordBatch;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 /// Options of `select`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(extend("not" = json!({
+    "required": ["keep", "drop"],
+    "properties": { "keep": { "type": "array" }, "drop": { "type": "array", "minItems": 1 } },
+})))]
 pub struct SelectOptions {
     /// Columns that go on, in this order, by the names they arrive with; left out: all. Columns through which one of them is
     /// read (`uri` and `image_digest` of `image`) go along. Give this or `drop`
@@ -22,6 +27,7 @@ pub struct SelectOptions {
     #[schemars(extend("x-column" = "value"))]
     pub drop: Vec<String>,
     /// New names by the names that columns arrive with: `{caption: text}`
+    #[schemars(extend("x-column" = "keys"))]
     pub rename: BTreeMap<String, String>,
 }
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use affectflow_pipeline::plan::type_words;
 use affectflow_pipeline::run::context::Context;
 use affectflow_pipeline::run::table_rows::TableRows;
+use affectflow_pipeline::spec::suggest;
 use affectflow_pipeline::stage::TableOutput;
 use affectflow_pipeline::{Problem, StageError, StageResult, Table};
 use arrow::array::{Array, ArrayRef, AsArray, StringArray, UInt32Array, new_empty_array};
@@ -35,11 +36,12 @@ pub(super) fn fields(
     arriving: &[SchemaRef],
 ) -> Result<Vec<FieldRef>, Problem> {
     let problem = |message: String| Problem::new(message).option("query");
-    let result = empty(query, tables, reads).map_err(|message| {
-        // Only what the query names is handed to it: the names that it lists are not all there are.
-        let message = message.split("; valid columns").next().unwrap_or_default().to_owned();
-        problem(message).hint(there_are(tables, arriving))
-    })?;
+    if !is_select(query) {
+        let problem = problem("`query` is no `SELECT`".into());
+        return Err(problem.hint("it says what leaves the stage, such as `SELECT id, label FROM rows`"));
+    }
+    let result =
+        empty(query, tables, reads).map_err(|failure| failure.problem(tables, arriving).option("query"))?;
     let mut fields = Vec::new();
     let mut id = None;
     for column in result.columns() {
@@ -59,6 +61,74 @@ pub(super) fn fields(
             .hint("for example `CAST(label AS TEXT) AS id`")),
         None => Err(problem("the result of the query has no column `id`".into())
             .hint("select it, or name one: `SELECT domain AS id, COUNT(*) AS n FROM rows GROUP BY domain`")),
+    }
+}
+
+/// Whether a query gives rows: it begins so, comments and brackets left out.
+fn is_select(query: &str) -> bool {
+    let mut rest = query.trim_start();
+    while let Some(comment) = rest.strip_prefix("--") {
+        rest = comment.split_once('\n').map_or("", |(_, below)| below).trim_start();
+    }
+    let first =
+        rest.trim_start_matches(|c: char| c == '(' || c.is_whitespace()).split(|c: char| !c.is_alphabetic());
+    let first = first.into_iter().next().unwrap_or_default().to_lowercase();
+    ["select", "with", "from", "values"].contains(&first.as_str())
+}
+
+/// What is wrong with a query.
+struct Failure {
+    /// "line 2 of the query, `SELECT lable`: ".
+    place: String,
+    wrong: Wrong,
+}
+
+enum Wrong {
+    /// There is no column of that name.
+    Column(String),
+    /// There is no table of that name.
+    Table(String),
+    /// Two columns of the result have that name.
+    Twice(String),
+    /// Something else, in the words of the query engine.
+    Other(String),
+}
+
+impl Failure {
+    fn message(&self) -> String {
+        let place = &self.place;
+        match &self.wrong {
+            Wrong::Column(name) => format!("{place}there is no column `{name}`"),
+            Wrong::Table(name) => format!("{place}there is no table `{name}`"),
+            Wrong::Twice(name) => format!("{place}two columns of the result would be named `{name}`"),
+            Wrong::Other(text) => format!("{place}{text}"),
+        }
+    }
+
+    fn problem(self, tables: &[Vec<String>], arriving: &[SchemaRef]) -> Problem {
+        let problem = Problem::new(self.message());
+        let fields = || arriving.iter().flat_map(|schema| schema.fields());
+        match &self.wrong {
+            Wrong::Column(name) => match fields().find(|field| field.name() == name) {
+                Some(field) => {
+                    let kind = type_words(field.data_type());
+                    let problem = Problem::new(format!("{}a query cannot read `{name}`, {kind}", self.place));
+                    problem.hint(format!("let it go along with the rows: `carry: [{name}]`"))
+                }
+                None if fields().any(|field| field.name().eq_ignore_ascii_case(name)) || tables.len() > 1 => {
+                    let names = fields().map(|field| field.name().as_str());
+                    problem.hint(suggest(name, "columns", names.clone()))
+                }
+                None => problem.column(name),
+            },
+            Wrong::Table(name) => {
+                problem.hint(suggest(name, "tables", tables.iter().flatten().map(String::as_str)))
+            }
+            Wrong::Twice(name) => {
+                problem.hint(format!("give one another name, such as `{name} AS {name}_2`"))
+            }
+            Wrong::Other(_) => problem.hint(there_are(tables, arriving)),
+        }
     }
 }
 
@@ -90,7 +160,7 @@ fn there_are(tables: &[Vec<String>], reads: &[SchemaRef]) -> String {
 }
 
 /// The result on tables without rows.
-fn empty(query: &str, tables: &[Vec<String>], reads: &[SchemaRef]) -> Result<DataFrame, String> {
+fn empty(query: &str, tables: &[Vec<String>], reads: &[SchemaRef]) -> Result<DataFrame, Failure> {
     let frame = |schema: &SchemaRef| {
         let columns: Vec<(&str, ArrayRef)> = schema
             .fields()
@@ -100,7 +170,9 @@ fn empty(query: &str, tables: &[Vec<String>], reads: &[SchemaRef]) -> Result<Dat
         frame(0, &columns)
     };
     let frames = reads.iter().map(frame).collect::<StageResult<Vec<_>>>();
-    let frames = frames.map_err(|error| error.message().to_owned())?;
+    let wrong =
+        |error: StageError| Failure { place: String::new(), wrong: Wrong::Other(error.message().into()) };
+    let frames = frames.map_err(wrong)?;
     execute(query, tables, frames)
 }
 
@@ -111,7 +183,7 @@ fn frame(rows: usize, columns: &[(&str, ArrayRef)]) -> StageResult<DataFrame> {
 }
 
 /// The result, or what is wrong with the query. A panic in it is wrong as well: queries come from users.
-fn execute(query: &str, tables: &[Vec<String>], frames: Vec<DataFrame>) -> Result<DataFrame, String> {
+fn execute(query: &str, tables: &[Vec<String>], frames: Vec<DataFrame>) -> Result<DataFrame, Failure> {
     let run = || {
         let mut context = SQLContext::new();
         for (names, frame) in tables.iter().zip(frames) {
@@ -121,12 +193,15 @@ fn execute(query: &str, tables: &[Vec<String>], frames: Vec<DataFrame>) -> Resul
     };
     match catch_unwind(AssertUnwindSafe(run)) {
         Ok(result) => result.map_err(|error| located(query, &error)),
-        Err(_) => Err("the query engine cannot run this query".to_owned()),
+        Err(_) => {
+            let text = "the query engine cannot run this query".to_owned();
+            Err(Failure { place: String::new(), wrong: Wrong::Other(text) })
+        }
     }
 }
 
-/// The message, with the line of the query that it is about.
-fn located(query: &str, error: &PolarsError) -> String {
+/// What is wrong, with the line of the query that it is about.
+fn located(query: &str, error: &PolarsError) -> Failure {
     let text = error.to_string();
     let text = text.lines().next().unwrap_or_default();
     let (text, place) = match text.rsplit_once(" at Line: ") {
@@ -137,11 +212,18 @@ fn located(query: &str, error: &PolarsError) -> String {
     };
     let text = text.trim_start_matches("SQL interface error: ").trim_start_matches("sql parser error: ");
     let named = || text.split(['"', '\'', '`']).skip(1).step_by(2).find(|name| !name.is_empty());
+    let name = || named().unwrap_or_default().to_owned();
+    let wrong = match error {
+        PolarsError::ColumnNotFound(_) if named().is_some() => Wrong::Column(name()),
+        _ if text.starts_with("duplicate") && named().is_some() => Wrong::Twice(name()),
+        PolarsError::SQLInterface(_) if text.starts_with("relation ") => Wrong::Table(name()),
+        _ => Wrong::Other(text.to_owned()),
+    };
     let line_of = |name: &str| query.lines().position(|line| line.contains(name)).map(|line| line + 1);
     let number = place.or_else(|| line_of(named()?)).unwrap_or(1);
     match query.lines().nth(number.saturating_sub(1)) {
-        Some(line) => format!("line {number} of the query, `{}`: {text}", line.trim()),
-        None => format!("the query: {text}"),
+        Some(line) => Failure { place: format!("line {number} of the query, `{}`: ", line.trim()), wrong },
+        None => Failure { place: "the query: ".into(), wrong },
     }
 }
 
@@ -152,7 +234,8 @@ impl Table for Query {
             frames.push(read(if at == 0 { rows } else { rows.side(&names[0])? }, schema)?);
             cx.check()?;
         }
-        let result = execute(&self.query, &self.tables, frames).map_err(StageError::new)?;
+        let result = execute(&self.query, &self.tables, frames);
+        let result = result.map_err(|failure| StageError::new(failure.message()))?;
         cx.check()?;
         let column = |name: &str| {
             let column = result.column(name).map_err(|error| StageError::new(error.to_string()))?;
